@@ -1,0 +1,152 @@
+"""The contract every engine keeps.
+
+An engine is a learned state (arrays) standing on tables (what listeners have done so far). `fit` learns
+the state; `on` sets the same state on fresh tables, so a listener of five minutes' standing is served
+without retraining: whatever an engine needs to know of a listener it folds in from the tables.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quasimusic.exceptions import ParameterOutOfRange
+from recommender.engines.ranking import top_n
+from recommender.engines.tables import Floats, Rows, Tables
+
+Params = Mapping[str, Any]
+State = Mapping[str, NDArray[Any]]
+
+BATCH = 256  # listeners scored at once: bounds the dense block to BATCH x n_songs
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One summand of a score, as data.
+
+    kind : what spoke, one of "played", "rated", "picked" (songs of the listener's own), "listeners"
+        (neighbours, anonymous), "column" (a song column), "genre".
+    share : float, its part of the whole explanation, 0..1; the shares of an explanation sum to at most 1.
+    song_ids : the listener's own songs that spoke, strongest first.
+    value : the number or name behind it (neighbours counted, rank in a column, genre name).
+    detail : which column, feature or engine it concerns; "" where nothing is to say.
+    """
+
+    kind: str
+    share: float
+    song_ids: tuple[Any, ...] = ()
+    value: float | str | None = None
+    detail: str = ""
+
+
+class Engine(ABC):
+    """A fitted engine: `params` and learned `state` standing on `tables`."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]  # its name in the band
+    needs: ClassVar[tuple[str, ...]]  # tables it cannot learn without
+    defaults: ClassVar[Params]
+
+    def __init__(self, tables: Tables, params: Params, state: State) -> None:
+        self.tables = tables
+        self.params = dict(params)
+        self.state = state
+        self._prepare()
+
+    @classmethod
+    def fit(cls, tables: Tables, params: Params | None = None, *, rng: np.random.Generator) -> Self:
+        """Learn from `tables`.
+
+        params : overrides of `defaults`; an unknown name or a value out of range raises ParameterOutOfRange.
+        rng : the only source of randomness; the same rng state gives the same engine.
+        Raises TableNeeded where a table in `needs` has no rows.
+        """
+        tables.require(cls.name, *cls.needs)
+        settled = cls.settle(params)
+        return cls(tables, settled, cls.learn(tables, settled, rng))
+
+    @classmethod
+    def settle(cls, params: Params | None) -> Params:
+        """Defaults overridden by `params`. Raises ParameterOutOfRange on a name there is not."""
+        unknown = sorted(set(params or {}) - set(cls.defaults))
+        if unknown:
+            raise ParameterOutOfRange(f"{cls.name} has no parameter {', '.join(unknown)}; it has {', '.join(cls.defaults)}")
+        return {**cls.defaults, **(params or {})}
+
+    def on(self, tables: Tables) -> Self:
+        """The same learned state on other tables: new listeners are folded in, new songs have no opinion
+        unless the engine reads content."""
+        return type(self)(tables, self.params, self.state)
+
+    @classmethod
+    @abstractmethod
+    def learn(cls, tables: Tables, params: Params, rng: np.random.Generator) -> State:
+        """The learned arrays, named; what artefacts keep. `song_ids` among them where they are per song."""
+
+    def _prepare(self) -> None:
+        """Derive from state and tables what scoring needs, once per `on`."""
+
+    @abstractmethod
+    def score_rows(self, listener_rows: Rows, current_song: int | None = None) -> Floats:
+        """Scores of all songs for these listener rows, float64 (m, n_songs), NaN = no opinion.
+
+        current_song : the row of the song now playing, or None.
+        """
+
+    @abstractmethod
+    def explain(self, listener_id: Any, song_id: Any) -> tuple[Reason, ...]:
+        """The engine's own arithmetic for one song, strongest reason first; () where it has no opinion."""
+
+    def recommend(
+        self,
+        listener_ids: Sequence[Any] | NDArray[Any] | pd.Index,
+        n: int,
+        *,
+        exclude_heard: bool = True,
+        current_song: Any = None,
+    ) -> tuple[NDArray[Any], Floats]:
+        """The n best songs of each listener, best first.
+
+        listener_ids : (m,) ids, in the order the answer is given.
+        exclude_heard : leave out what the listener has played or rated.
+        current_song : id of the song now playing; never recommended itself.
+        Returns ids (m, n) of the tables' song id type and scores float64 (m, n); where there are fewer
+        songs with an opinion the rest is padded with id -1 and score NaN. Ties fall to the lower song row.
+        Raises UnknownListener, UnknownSong, ParameterOutOfRange (n < 1).
+        """
+        if n < 1:
+            raise ParameterOutOfRange(f"n is {n}; at least one song must be asked for")
+        listener_rows = self.tables.listener_rows(listener_ids)
+        current_row = None if current_song is None else int(self.tables.song_rows([current_song])[0])
+        rows = np.full((len(listener_rows), n), -1, dtype=np.int64)
+        scores = np.full((len(listener_rows), n), np.nan)
+        for start in range(0, len(listener_rows), BATCH):
+            chunk = slice(start, start + BATCH)
+            block = self._masked(listener_rows[chunk], current_row, exclude_heard)
+            rows[chunk], scores[chunk] = top_n(block, n)
+        return self._ids(rows), scores
+
+    def score(self, listener_id: Any, song_ids: Iterable[Any], *, current_song: Any = None) -> Floats:
+        """Scores of these songs for one listener, float64 (n,) in the order asked; NaN = no opinion."""
+        listener_rows = self.tables.listener_rows([listener_id])
+        current_row = None if current_song is None else int(self.tables.song_rows([current_song])[0])
+        return self.score_rows(listener_rows, current_row)[0, self.tables.song_rows(song_ids)]
+
+    def _masked(self, listener_rows: Rows, current_row: int | None, exclude_heard: bool) -> Floats:
+        block = self.score_rows(listener_rows, current_row)
+        assert block.shape == (len(listener_rows), self.tables.n_songs), block.shape
+        if exclude_heard:
+            known = self.tables.known[listener_rows].tocoo()
+            block[known.coords] = np.nan
+        if current_row is not None:
+            block[:, current_row] = np.nan
+        return block
+
+    def _ids(self, rows: Rows) -> NDArray[Any]:
+        known = self.tables.songs.ids.to_numpy()
+        padded = np.append(known, np.array([-1], dtype=known.dtype if known.dtype.kind == "i" else object))
+        return padded[rows]
