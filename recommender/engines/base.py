@@ -74,7 +74,8 @@ class Engine(ABC):
         """Defaults overridden by `params`. Raises ParameterOutOfRange on a name there is not."""
         unknown = sorted(set(params or {}) - set(cls.defaults))
         if unknown:
-            raise ParameterOutOfRange(f"{cls.name} has no parameter {', '.join(unknown)}; it has {', '.join(cls.defaults)}")
+            there_are = ", ".join(cls.defaults) or "none"
+            raise ParameterOutOfRange(f"{cls.name} has no parameter {', '.join(unknown)}; it has {there_are}")
         return {**cls.defaults, **(params or {})}
 
     def on(self, tables: Tables) -> Self:
@@ -87,7 +88,7 @@ class Engine(ABC):
     def learn(cls, tables: Tables, params: Params, rng: np.random.Generator) -> State:
         """The learned arrays, named; what artefacts keep. `song_ids` among them where they are per song."""
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> None:  # noqa: B027 - a hook: an engine with nothing to derive leaves it empty
         """Derive from state and tables what scoring needs, once per `on`."""
 
     @abstractmethod
@@ -134,7 +135,8 @@ class Engine(ABC):
         """Scores of these songs for one listener, float64 (n,) in the order asked; NaN = no opinion."""
         listener_rows = self.tables.listener_rows([listener_id])
         current_row = None if current_song is None else int(self.tables.song_rows([current_song])[0])
-        return self.score_rows(listener_rows, current_row)[0, self.tables.song_rows(song_ids)]
+        scores: Floats = self.score_rows(listener_rows, current_row)[0, self.tables.song_rows(song_ids)]
+        return scores
 
     def _masked(self, listener_rows: Rows, current_row: int | None, exclude_heard: bool) -> Floats:
         block = self.score_rows(listener_rows, current_row)

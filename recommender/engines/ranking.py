@@ -11,14 +11,24 @@ def top_n(scores: Floats, n: int) -> tuple[Rows, Floats]:
     scores : float64 (m, k), NaN = no opinion.
     Returns columns int64 (m, n), padded with -1, and their scores float64 (m, n), padded with NaN.
     """
-    m, k = scores.shape
-    n_kept = min(n, k)
-    negated = np.where(np.isnan(scores), np.inf, -scores)
-    # Everything that ties with the n-th best must be seen, or a partition would pick among them at will.
-    order = np.argsort(negated, axis=1, kind="stable")[:, :n_kept]
-    best = np.take_along_axis(negated, order, axis=1)
-    columns = np.full((m, n), -1, dtype=np.int64)
-    values = np.full((m, n), np.nan)
-    columns[:, :n_kept] = np.where(np.isinf(best), -1, order)
-    values[:, :n_kept] = np.where(np.isinf(best), np.nan, -best)
+    columns = np.full((len(scores), n), -1, dtype=np.int64)
+    values = np.full((len(scores), n), np.nan)
+    # A partition alone would pick at will among those that tie with the n-th best: all of them are sorted.
+    rows, candidates = np.nonzero(scores >= _nth_best(scores, n))
+    found = scores[rows, candidates]
+    order = np.lexsort((candidates, -found, rows))
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    listed = rank < n
+    columns[rows[listed], rank[listed]] = candidates[order][listed]
+    values[rows[listed], rank[listed]] = found[order][listed]
     return columns, values
+
+
+def _nth_best(scores: Floats, n: int) -> Floats:
+    """The n-th highest score of each row, (m, 1); -inf where a row has fewer."""
+    known = np.where(np.isnan(scores), -np.inf, scores)
+    m, k = known.shape
+    if n >= k:
+        return np.full((m, 1), -np.inf)
+    nth: Floats = np.partition(known, k - n, axis=1)[:, k - n : k - n + 1]
+    return nth

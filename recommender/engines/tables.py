@@ -6,7 +6,7 @@ its row in `SongTable`, a listener its row in `UserTable`; `Tables.song_rows` an
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -32,7 +32,8 @@ Texts = NDArray[np.object_]
 
 LIST_SEPARATOR = "|"
 SONG_TEXTS = ("title", "artist", "album", "genre", "tags", "country")
-USER_TEXTS = ("username", "country", "genres", "songs")
+NAMES = ("song_id", "title", "artist", "album")
+NOT_CONTENT = ("popularity",)  # says who listens, not how it sounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +67,25 @@ class SongTable:
     def column(self, name: str) -> Floats:
         """One numeric column, float64 (n,). Raises ColumnMissing naming those there are."""
         if name not in self.numeric_names:
-            raise ColumnMissing(f"songs have no numeric column {name!r}; they have {', '.join(self.numeric_names) or 'none'}")
-        return self.numeric[:, self.numeric_names.index(name)]
+            there_are = ", ".join(self.numeric_names) or "none"
+            raise ColumnMissing(f"songs have no numeric column {name!r}; they have {there_are}")
+        values: Floats = self.numeric[:, self.numeric_names.index(name)]
+        return values
+
+    @cached_property
+    def has_content(self) -> NDArray[np.bool_]:
+        """Whether anything is known of how a song sounds (a feature, its genre, a tag), bool (n,)."""
+        features = [i for i, name in enumerate(self.numeric_names) if name not in NOT_CONTENT]
+        described = (self.genres >= 0) | (self.tags.sum(axis=1) > 0)
+        known: NDArray[np.bool_] = described | np.isfinite(self.numeric[:, features]).any(axis=1)
+        return known
 
 
 @dataclass(frozen=True, eq=False)
 class UserTable:
     """Listeners: `ids` Index (m,), `countries` object (m,) with "" where unknown, and what they
-    picked at sign-up: `genres` and `songs`, object (m,) of tuples of genre names and song ids."""
+    picked at sign-up: `genres` and `songs`, object (m,) of tuples of genre names and of rows in the
+    song table."""
 
     ids: pd.Index
     countries: Texts
@@ -131,11 +143,12 @@ class Tables:
     ) -> Self:
         """Tables from data frames with the columns of the dataset files (docs/engines.md).
 
+        Ids are whole numbers or text, lists (tags; genres and songs picked) are joined by "|".
         Absent songs or users are taken from the ids that history and ratings name.
         Raises ColumnMissing, RowRejected (a duplicate, a rating outside 1..5, a repetition under 1,
-        an infinite feature, an id the songs table lacks). Warns ColumnIgnored, RowWithoutFeatures.
+        an infinite feature, a time that is none, an id absent or not in the songs table).
+        Warns ColumnIgnored, RowWithoutFeatures.
         """
-        events = [frame for frame in (history, ratings) if frame is not None]
         for name, frame, needed in (
             ("history", history, ("user_id", "song_id", "repetition")),
             ("ratings", ratings, ("user_id", "song_id", "rating")),
@@ -143,14 +156,17 @@ class Tables:
             ("users", users, ("user_id",)),
         ):
             _require_columns(name, frame, needed)
-        song_table = _song_table(songs if songs is not None else _ids_frame("song_id", events))
+        events = {"history": history, "ratings": ratings}
+        song_table = _song_table(pd.DataFrame({"song_id": _every_id("song_id", events)}) if songs is None else songs)
         # Listeners known by their events alone come after those the users table names.
-        user_table = _user_table(_ids_frame("user_id", ([] if users is None else [users]) + events), users)
+        listener_ids = _every_id("user_id", {"users": users, **events})
+        user_table = _user_table(listener_ids, users, song_table.ids)
+        ids = song_table.ids, user_table.ids
         return cls(
             songs=song_table,
             users=user_table,
-            history=HistoryTable(*_events("history", history, "repetition", "last_played_at", song_table.ids, user_table.ids)),
-            ratings=RatingTable(*_events("ratings", ratings, "rating", "rated_at", song_table.ids, user_table.ids)),
+            history=HistoryTable(*_events("history", history, "repetition", "last_played_at", *ids)),
+            ratings=RatingTable(*_events("ratings", ratings, "rating", "rated_at", *ids)),
         )
 
     @property
@@ -188,7 +204,22 @@ class Tables:
     @cached_property
     def known(self) -> sparse.csr_array:
         """1 where a listener has played or rated the song, CSR float64 (n_listeners, n_songs)."""
-        return ((self.repetitions + self.rating_matrix) > 0).astype(np.float64).tocsr()
+        return sparse.csr_array((self.repetitions + self.rating_matrix) > 0, dtype=np.float64)
+
+    @cached_property
+    def fondness(self) -> sparse.csr_array:
+        """What plays and ratings together say of a listener and a song, CSR float64 >= 0.
+
+        log2(1 + repetition), or 1 where the song was rated but not played, times (rating - 1) / 2 where
+        it was rated: a 3 changes nothing, a 5 doubles, a 1 wipes out.
+        """
+        rated = self._matrix(self.ratings.listener_rows, self.ratings.song_rows, np.ones(len(self.ratings)))
+        leaning = self._matrix(self.ratings.listener_rows, self.ratings.song_rows, (self.ratings.rating - 3) / 2)
+        played = self._matrix(self.history.listener_rows, self.history.song_rows, np.log2(1 + self.history.repetition))
+        base = played.maximum(rated)
+        total = sparse.csr_array(base + base.multiply(leaning))
+        total.eliminate_zeros()
+        return total
 
     def align(self, song_ids: pd.Index, values: Floats, fill: float = np.nan) -> Floats:
         """Rows of `values` (k, ...) learned for `song_ids` (k,) laid on this table's songs (n, ...).
@@ -213,18 +244,32 @@ def _require_columns(table: str, frame: pd.DataFrame | None, needed: Sequence[st
         raise ColumnMissing(f"{table}: no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
 
 
-def _ids_frame(column: str, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    ids = [frame[column] for frame in frames]
-    return pd.DataFrame({column: pd.concat(ids).drop_duplicates() if ids else pd.Series(dtype=np.int64)})
+def _ids(table: str, frame: pd.DataFrame, column: str) -> pd.Index:
+    """The ids of a column: int64 where all are whole numbers, else text."""
+    values = frame[column]
+    absent = values.isna().to_numpy()
+    if absent.any():
+        raise RowRejected(f"{table}: row {int(np.argmax(absent))} has no {column}")
+    if len(values) and (pd.api.types.is_bool_dtype(values) or pd.api.types.is_float_dtype(values)):
+        raise RowRejected(f"{table}: row 0 has {column} {values.iloc[0]!r}; ids are whole numbers or text")
+    whole = values.empty or pd.api.types.is_integer_dtype(values)
+    return pd.Index(values.astype(np.int64 if whole else str), name=column)
 
 
 def _unique_ids(table: str, frame: pd.DataFrame, column: str) -> pd.Index:
-    ids = pd.Index(frame[column])
-    if ids.hasnans:
-        raise RowRejected(f"{table}: row {int(np.argmax(ids.isna()))} has no {column}")
+    ids = _ids(table, frame, column)
     if not ids.is_unique:
         raise RowRejected(f"{table}: {column} {ids[ids.duplicated()][0]!r} stands twice")
     return ids
+
+
+def _every_id(column: str, frames: Mapping[str, pd.DataFrame | None]) -> pd.Index:
+    """The distinct ids that the frames name, in order of appearance."""
+    parts = [_ids(table, frame, column) for table, frame in frames.items() if frame is not None and len(frame)]
+    if len({part.dtype for part in parts}) > 1:
+        raise RowRejected(f"{', '.join(frames)}: {column} is a whole number in one table and text in another")
+    every: pd.Index = parts[0].append(parts[1:]) if parts else pd.Index([], dtype=np.int64)
+    return every.unique()
 
 
 def _texts(frame: pd.DataFrame, column: str) -> Texts:
@@ -234,16 +279,18 @@ def _texts(frame: pd.DataFrame, column: str) -> Texts:
 
 
 def _codes(values: Texts) -> tuple[Rows, pd.Index]:
-    known = np.where(values == "", None, values)
+    known = np.array([value or None for value in values], dtype=object)
     codes, names = pd.factorize(known, sort=True)
     return codes.astype(np.int64), pd.Index(names)
 
 
 def _lists(frame: pd.DataFrame, column: str) -> Texts:
-    lists = np.empty(len(frame), dtype=object)
-    for row, text in enumerate(_texts(frame, column)):
-        lists[row] = tuple(part for part in text.split(LIST_SEPARATOR) if part)
-    return lists
+    return _tuples([part for part in text.split(LIST_SEPARATOR) if part] for text in _texts(frame, column))
+
+
+def _tuples(lists: Iterable[Iterable[Any]]) -> Texts:
+    # By way of a Series: numpy would make a matrix of tuples that happen to be of one length.
+    return pd.Series([tuple(values) for values in lists], dtype=object).to_numpy()
 
 
 def _tag_matrix(lists: Texts) -> tuple[sparse.csr_array, pd.Index]:
@@ -255,28 +302,26 @@ def _tag_matrix(lists: Texts) -> tuple[sparse.csr_array, pd.Index]:
 
 def _numeric(frame: pd.DataFrame) -> tuple[Floats, tuple[str, ...]]:
     candidates = [name for name in frame.columns if name not in (*SONG_TEXTS, "song_id")]
-    names = [str(name) for name in candidates if pd.api.types.is_numeric_dtype(frame[name])]
-    ignored = sorted(set(map(str, candidates)) - set(names))
+    # A column with nothing in it has no type to judge by: it stays, unknown throughout.
+    names = [name for name in candidates if pd.api.types.is_numeric_dtype(frame[name]) or frame[name].isna().all()]
+    ignored = [str(name) for name in candidates if name not in names]
     if ignored:
         warnings.warn(ColumnIgnored(f"songs: not numeric, left out: {', '.join(ignored)}"), stacklevel=4)
-    values = frame[names].to_numpy(dtype=np.float64, na_value=np.nan).reshape(len(frame), len(names))
+    values = frame[names].to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
         row, column = np.argwhere(np.isinf(values))[0]
         raise RowRejected(f"songs: row {row} has an infinite {names[column]}")
-    return values, tuple(names)
+    return values, tuple(map(str, names))
 
 
 def _song_table(frame: pd.DataFrame) -> SongTable:
     ids = _unique_ids("songs", frame, "song_id")
     numeric, numeric_names = _numeric(frame)
-    n_bare = int(np.isnan(numeric).all(axis=1).sum()) if numeric_names else 0
-    if n_bare:
-        warnings.warn(RowWithoutFeatures(f"songs: {n_bare} of {len(ids)} have no numeric feature at all"), stacklevel=3)
     tags, tag_names = _tag_matrix(_lists(frame, "tags"))
     artists, artist_names = _codes(_texts(frame, "artist"))
     genres, genre_names = _codes(_texts(frame, "genre"))
     countries, country_names = _codes(_texts(frame, "country"))
-    return SongTable(
+    table = SongTable(
         ids=ids,
         titles=_texts(frame, "title"),
         artists=artists,
@@ -290,52 +335,73 @@ def _song_table(frame: pd.DataFrame) -> SongTable:
         numeric=numeric,
         numeric_names=numeric_names,
     )
+    n_bare = int((~table.has_content).sum())
+    # A table that promises no feature has none to miss.
+    if n_bare and len(frame.columns.difference([*NAMES, *NOT_CONTENT])):
+        warnings.warn(RowWithoutFeatures(f"songs: {n_bare} of {len(ids)} have no feature at all"), stacklevel=3)
+    return table
 
 
-def _user_table(listeners: pd.DataFrame, users: pd.DataFrame | None) -> UserTable:
-    if users is not None:
-        _unique_ids("users", users, "user_id")
-        frame = listeners.merge(users, on="user_id", how="left")
-    else:
-        frame = listeners
+def _user_table(ids: pd.Index, users: pd.DataFrame | None, song_ids: pd.Index) -> UserTable:
+    named = pd.DataFrame({"user_id": []}) if users is None else users
+    frame = named.set_axis(_unique_ids("users", named, "user_id")).reindex(ids)
     return UserTable(
-        ids=_unique_ids("users", frame, "user_id"),
+        ids=ids,
         countries=_texts(frame, "country"),
         genres=_lists(frame, "genres"),
-        songs=_lists(frame, "songs"),
+        songs=_picked_songs(frame, song_ids),
     )
+
+
+def _picked_songs(users: pd.DataFrame, song_ids: pd.Index) -> Texts:
+    picks = _lists(users, "songs")
+    flat = pd.Series(picks).explode().dropna()
+    rows = pd.Index(song_ids.astype(str)).get_indexer(pd.Index(flat))
+    if (rows < 0).any():
+        first = int(np.argmax(rows < 0))
+        raise RowRejected(
+            f"users: {users.index[flat.index[first]]!r} picked song {flat.iloc[first]!r}, which the songs table lacks"
+        )
+    ends = np.cumsum([len(songs) for songs in picks])
+    return _tuples(rows[end - len(songs) : end].tolist() for songs, end in zip(picks, ends, strict=True))
 
 
 def _events(
     table: str, frame: pd.DataFrame | None, value: str, moment: str, songs: pd.Index, listeners: pd.Index
 ) -> tuple[Rows, Rows, Floats, NDArray[np.datetime64]]:
+    """Listener rows, song rows, values and moments of the history or the ratings, validated."""
     if frame is None:
         empty = np.empty(0, dtype=np.int64)
         return empty, empty, np.empty(0), np.empty(0, dtype="datetime64[ns]")
-    listener_rows = listeners.get_indexer(pd.Index(frame["user_id"])).astype(np.int64)
-    song_rows = songs.get_indexer(pd.Index(frame["song_id"])).astype(np.int64)
+    listener_rows = listeners.get_indexer(_ids(table, frame, "user_id")).astype(np.int64)
+    song_rows = songs.get_indexer(_ids(table, frame, "song_id")).astype(np.int64)
+    _refuse(table, frame, song_rows < 0, "song_id", "which the songs table lacks")
+    twice = pd.DataFrame({"listener": listener_rows, "song": song_rows}).duplicated().to_numpy()
+    _refuse(table, frame, twice, "song_id", "which this listener has in an earlier row already")
+    least, most = (1.0, 5.0) if value == "rating" else (1.0, np.finfo(np.float64).max)
     values = pd.to_numeric(frame[value], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    least, most = (1.0, 5.0) if value == "rating" else (1.0, np.inf)
-    wrong = ~((values >= least) & (values <= most) & np.isfinite(values))
+    upper = "5" if value == "rating" else "any finite number"
+    _refuse(table, frame, ~((values >= least) & (values <= most)), value, f"not a number from 1 to {upper}")
+    return listener_rows, song_rows, values, _moments(table, frame, moment)
+
+
+def _moments(table: str, frame: pd.DataFrame, column: str) -> NDArray[np.datetime64]:
+    if column not in frame.columns:
+        return np.full(len(frame), np.datetime64("NaT", "ns"))
+    moments = pd.to_datetime(frame[column], utc=True, errors="coerce", format="ISO8601")
+    _refuse(table, frame, (moments.isna() & frame[column].notna()).to_numpy(), column, "not a time (ISO 8601)")
+    return pd.DatetimeIndex(moments).tz_localize(None).to_numpy(dtype="datetime64[ns]")
+
+
+def _refuse(table: str, frame: pd.DataFrame, wrong: NDArray[np.bool_], column: str, why: str) -> None:
+    """Raise RowRejected naming the first row that is wrong, if one is."""
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise RowRejected(f"{table}: row {row} has {value} {frame[value].iloc[row]!r}, not a number from {least:g} to {most:g}")
-    if (song_rows < 0).any():
-        row = int(np.argmax(song_rows < 0))
-        raise RowRejected(f"{table}: row {row} names song {frame['song_id'].iloc[row]!r}, which the songs table lacks")
-    twice = pd.DataFrame({"listener": listener_rows, "song": song_rows}).duplicated().to_numpy()
-    if twice.any():
-        row = int(np.argmax(twice))
-        raise RowRejected(
-            f"{table}: listener {frame['user_id'].iloc[row]!r} and song {frame['song_id'].iloc[row]!r} stand twice"
-        )
-    moments = pd.to_datetime(frame[moment], utc=True) if moment in frame.columns else pd.Series(pd.NaT, index=frame.index)
-    stamps = pd.DatetimeIndex(moments).tz_localize(None).to_numpy(dtype="datetime64[ns]")
-    return listener_rows, song_rows, values, stamps
+        raise RowRejected(f"{table}: row {row} has {column} {frame[column].iloc[row]!r}, {why}")
 
 
 def _lookup(index: pd.Index, ids: Iterable[Any], fault: type[Exception], word: str) -> Rows:
-    wanted = pd.Index(list(ids))
+    wanted = pd.Index(list(ids), tupleize_cols=False)
     rows = index.get_indexer(wanted).astype(np.int64)
     if (rows < 0).any():
         raise fault(f"no {word} {wanted[int(np.argmax(rows < 0))]!r} in the tables")
