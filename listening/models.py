@@ -1,0 +1,129 @@
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from catalog.models import Genre, Song
+
+COUNTED_SHARE = 0.5  # a play counts once half the song was heard ...
+COUNTED_SECONDS = 240  # ... or four minutes of it
+
+
+def _by_listener(related_name: str) -> models.ForeignKey:
+    return models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name=related_name)
+
+
+class Impression(models.Model):
+    """A song shown to a listener, with what spoke for it; settled once into a reward."""
+
+    listener = _by_listener("impressions")
+    song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="impressions")
+    list_id = models.CharField(max_length=40, help_text="The stored list it was shown from.")
+    shelf = models.CharField(max_length=20)
+    rank = models.PositiveSmallIntegerField(help_text="Place in the list, 1 is first.")
+    shares = models.JSONField(help_text="Each engine's part of the score, 0 to 1.")
+    run_number = models.PositiveIntegerField(help_text="The training run whose models spoke.")
+    shown_at = models.DateTimeField(db_index=True)
+    reward = models.FloatField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=("listener", "list_id", "shelf", "song"), name="impression_once"),
+            models.CheckConstraint(condition=Q(reward=None) | Q(reward__gte=0, reward__lte=1), name="reward_range"),
+        ]
+        indexes = [models.Index(fields=("shown_at",), condition=Q(settled_at=None), name="impression_open")]
+
+    def __str__(self):
+        return f"{self.song} at {self.rank} of {self.shelf}"
+
+
+class Play(models.Model):
+    """One listening event. Its row is written when it is first reported; later reports can only lengthen it."""
+
+    class Source(models.TextChoices):
+        HOME = "home"
+        SHELF = "shelf"
+        SONG = "song"
+        ARTIST = "artist"
+        ALBUM = "album"
+        GENRE = "genre"
+        SEARCH = "search"
+        HISTORY = "history"
+        API = "api"
+        IMPORT = "import"
+
+    listener = _by_listener("plays")
+    song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="plays")
+    key = models.UUIDField(help_text="Made by the player, so that a report sent twice is one play.")
+    started_at = models.DateTimeField()
+    seconds_heard = models.FloatField(validators=[MinValueValidator(0)])
+    counted = models.BooleanField(default=False, help_text="Half the song or 240 s were heard; otherwise it is a skip.")
+    source = models.CharField(max_length=10, choices=Source.choices)
+    impression = models.ForeignKey(Impression, null=True, blank=True, on_delete=models.SET_NULL, related_name="plays")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=("listener", "key"), name="play_once"),
+            models.CheckConstraint(condition=Q(seconds_heard__gte=0), name="play_seconds_range"),
+        ]
+        indexes = [models.Index(fields=("listener", "-started_at"))]
+
+    def __str__(self):
+        return f"{self.song} at {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class History(models.Model):
+    """Plays counted: how often a listener heard a song, and when last."""
+
+    listener = _by_listener("history")
+    song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="history")
+    repetition = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    last_played_at = models.DateTimeField(null=True, blank=True, help_text="Unknown for some imported rows.")
+
+    class Meta:
+        verbose_name_plural = "history"
+        constraints = [
+            models.UniqueConstraint(fields=("listener", "song"), name="history_once"),
+            models.CheckConstraint(condition=Q(repetition__gte=1), name="history_repetition_range"),
+        ]
+        indexes = [models.Index(fields=("listener", "-last_played_at"))]
+
+    def __str__(self):
+        return f"{self.song} × {self.repetition}"  # noqa: RUF001 - a multiplication sign is meant
+
+
+class Rating(models.Model):
+    listener = _by_listener("ratings")
+    song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="ratings")
+    rating = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(5)])
+    rated_at = models.DateTimeField(null=True, blank=True, help_text="Unknown for some imported rows.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=("listener", "song"), name="rating_once"),
+            models.CheckConstraint(condition=Q(rating__gte=1, rating__lte=5), name="rating_range"),
+        ]
+        indexes = [models.Index(fields=("listener", "-rated_at"))]
+
+    def __str__(self):
+        return f"{self.song}: {self.rating}"
+
+
+class Pick(models.Model):
+    """What a listener chose at sign-up: a genre or a song, so that the first list is not blind."""
+
+    listener = _by_listener("picks")
+    genre = models.ForeignKey(Genre, null=True, blank=True, on_delete=models.CASCADE)
+    song = models.ForeignKey(Song, null=True, blank=True, on_delete=models.CASCADE)
+    picked_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(genre=None) ^ Q(song=None), name="pick_one_thing"),
+            models.UniqueConstraint(fields=("listener", "genre"), name="pick_genre_once"),
+            models.UniqueConstraint(fields=("listener", "song"), name="pick_song_once"),
+        ]
+
+    def __str__(self):
+        return str(self.genre or self.song)

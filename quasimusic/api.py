@@ -1,0 +1,47 @@
+"""What every API route shares: how pages are cut, how faults are told (RFC 9457 problem+json)."""
+
+from http import HTTPStatus
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.pagination import CursorPagination
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from quasimusic.exceptions import QuasimusicError
+
+
+class Pages(CursorPagination):
+    """Pages cut by key, so that page 1,000 costs what page 1 does."""
+
+    ordering = "pk"
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 200
+
+
+def problem(status: int, title: str, detail: str, **extra) -> Response:
+    """An RFC 9457 answer."""
+    body = {"type": "about:blank", "status": status, "title": title, "detail": detail, **extra}
+    return Response(body, status=status, content_type="application/problem+json")
+
+
+def problem_json(fault: Exception, context: dict) -> Response | None:
+    """DRF's exception handler: every fault as problem+json; None lets a real bug surface as a 500."""
+    if isinstance(fault, QuasimusicError):
+        return problem(fault.status, fault.title, str(fault))
+    if isinstance(fault, exceptions.ValidationError):
+        return problem(400, "That does not work", "Some fields are not right.", errors=fault.detail)
+    if isinstance(fault, Http404):
+        fault = exceptions.NotFound()
+    elif isinstance(fault, PermissionDenied):
+        fault = exceptions.PermissionDenied()
+    answer = exception_handler(fault, context)
+    if answer is None:
+        return None
+    told = problem(answer.status_code, HTTPStatus(answer.status_code).phrase, str(fault.detail))
+    for header in ("WWW-Authenticate", "Retry-After"):
+        if header in answer.headers:
+            told[header] = answer.headers[header]
+    return told

