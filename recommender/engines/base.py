@@ -21,6 +21,8 @@ from recommender.engines.tables import Floats, Rows, Tables
 Params = Mapping[str, Any]
 State = Mapping[str, NDArray[Any]]
 
+WHOLE = (int, np.integer)
+NUMBERS = (int, float, np.integer, np.floating)
 BATCH = 256  # listeners scored at once: bounds the dense block to BATCH x n_songs
 
 
@@ -50,6 +52,8 @@ class Engine(ABC):
     title: ClassVar[str]  # its name in the band
     needs: ClassVar[tuple[str, ...]]  # tables it cannot learn without
     defaults: ClassVar[Params]
+    # Of a number its least and most, of a word those there are; a parameter whose default is None may be None.
+    ranges: ClassVar[Mapping[str, tuple[float, float] | tuple[str, ...]]] = {}
 
     def __init__(self, tables: Tables, params: Params, state: State) -> None:
         self.tables = tables
@@ -71,12 +75,29 @@ class Engine(ABC):
 
     @classmethod
     def settle(cls, params: Params | None) -> Params:
-        """Defaults overridden by `params`. Raises ParameterOutOfRange on a name there is not."""
+        """Defaults overridden by `params`. Raises ParameterOutOfRange on an unknown name or a value out of range."""
         unknown = sorted(set(params or {}) - set(cls.defaults))
         if unknown:
             there_are = ", ".join(cls.defaults) or "none"
             raise ParameterOutOfRange(f"{cls.name} has no parameter {', '.join(unknown)}; it has {there_are}")
-        return {**cls.defaults, **(params or {})}
+        settled = {**cls.defaults, **(params or {})}
+        for name in cls.ranges:
+            cls._check_range(name, settled[name])
+        return settled
+
+    @classmethod
+    def _check_range(cls, name: str, value: Any) -> None:
+        default, allowed = cls.defaults[name], cls.ranges[name]
+        if value is None and default is None:
+            return
+        if isinstance(allowed[0], str):
+            right, wanted = value in allowed, " or ".join(map(str, allowed))
+        else:
+            kinds, word = (WHOLE, "whole number") if isinstance(default, int) else (NUMBERS, "number")
+            right = isinstance(value, kinds) and bool(allowed[0] <= value <= allowed[1])
+            wanted = f"a {word} from {allowed[0]:g} to {allowed[1]:g}"
+        if not right:
+            raise ParameterOutOfRange(f"{cls.name}: {name} is {value!r}; it must be {wanted}")
 
     def on(self, tables: Tables) -> Self:
         """The same learned state on other tables: new listeners are folded in, new songs have no opinion

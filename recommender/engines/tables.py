@@ -206,21 +206,6 @@ class Tables:
         """1 where a listener has played or rated the song, CSR float64 (n_listeners, n_songs)."""
         return sparse.csr_array((self.repetitions + self.rating_matrix) > 0, dtype=np.float64)
 
-    @cached_property
-    def fondness(self) -> sparse.csr_array:
-        """What plays and ratings together say of a listener and a song, CSR float64 >= 0.
-
-        log2(1 + repetition), or 1 where the song was rated but not played, times (rating - 1) / 2 where
-        it was rated: a 3 changes nothing, a 5 doubles, a 1 wipes out.
-        """
-        rated = self._matrix(self.ratings.listener_rows, self.ratings.song_rows, np.ones(len(self.ratings)))
-        leaning = self._matrix(self.ratings.listener_rows, self.ratings.song_rows, (self.ratings.rating - 3) / 2)
-        played = self._matrix(self.history.listener_rows, self.history.song_rows, np.log2(1 + self.history.repetition))
-        base = played.maximum(rated)
-        total = sparse.csr_array(base + base.multiply(leaning))
-        total.eliminate_zeros()
-        return total
-
     def align(self, song_ids: pd.Index, values: Floats, fill: float = np.nan) -> Floats:
         """Rows of `values` (k, ...) learned for `song_ids` (k,) laid on this table's songs (n, ...).
 
@@ -253,7 +238,8 @@ def _ids(table: str, frame: pd.DataFrame, column: str) -> pd.Index:
     if len(values) and (pd.api.types.is_bool_dtype(values) or pd.api.types.is_float_dtype(values)):
         raise RowRejected(f"{table}: row 0 has {column} {values.iloc[0]!r}; ids are whole numbers or text")
     whole = values.empty or pd.api.types.is_integer_dtype(values)
-    return pd.Index(values.astype(np.int64 if whole else str), name=column)
+    ids: pd.Index = pd.Index(values.astype(np.int64 if whole else str), name=column)
+    return ids
 
 
 def _unique_ids(table: str, frame: pd.DataFrame, column: str) -> pd.Index:
@@ -269,7 +255,7 @@ def _every_id(column: str, frames: Mapping[str, pd.DataFrame | None]) -> pd.Inde
     if len({part.dtype for part in parts}) > 1:
         raise RowRejected(f"{', '.join(frames)}: {column} is a whole number in one table and text in another")
     every: pd.Index = parts[0].append(parts[1:]) if parts else pd.Index([], dtype=np.int64)
-    return every.unique()
+    return every.drop_duplicates()
 
 
 def _texts(frame: pd.DataFrame, column: str) -> Texts:
