@@ -61,6 +61,10 @@ class RatingOutOfRange(InputFault):
     """A rating that is not a whole number from 1 to 5."""
 
 
+class PlayRejected(InputFault):
+    """A report of a play that cannot be true: it starts in the future, lasts less than nothing, is of another song."""
+
+
 class UnknownSong(InputFault):
     """A song id that no table holds."""
 
