@@ -1,0 +1,1 @@
+"""The "underground" engine: weighted matrix factorisation, its kernel and its tuner."""
