@@ -8,6 +8,14 @@ class Listener(AbstractUser):
 
     first_name = None
     last_name = None
+    source_id = models.CharField(
+        max_length=150,
+        null=True,
+        blank=True,
+        unique=True,
+        editable=False,
+        help_text="Its user_id in the files it was imported from.",
+    )
     display_name = models.CharField(max_length=60, blank=True, help_text="How the site greets you.")
     country = CountryField(blank=True, help_text="Shapes what is on top of the world near you.")
 
