@@ -1,4 +1,4 @@
-"""From scores to lists: the n best of each row, ties settled, absent opinions padded."""
+"""From scores to lists: the n best of each row, ties settled, absent opinions padded; and draws by chance."""
 
 import numpy as np
 
@@ -32,3 +32,23 @@ def _nth_best(scores: Floats, n: int) -> Floats:
         return np.full((m, 1), -np.inf)
     nth: Floats = np.partition(known, k - n, axis=1)[:, k - n : k - n + 1]
     return nth
+
+
+def drawn(scores: Floats, sampling: str, seed: int, listener_rows: Rows) -> Floats:
+    """Scores by which a `top_n` is a draw without replacement; NaN stays NaN, and everything else is in 0..1.
+
+    scores : float64 (m, k) >= 0 or NaN, one row a listener.
+    sampling : "top_n" leaves the scores alone; "uniform" draws any with an opinion alike; "distribution" draws in
+        proportion to the score.
+    seed, listener_rows : each listener has a stream of chance of their own, so that a batch draws as one by one.
+
+    An exponential race: of clocks with rates w the first to ring is drawn in proportion to w (Efraimidis and
+    Spirakis, "Weighted random sampling with a reservoir", 2006). w / (w + E) orders as w / E does.
+    """
+    if sampling == "top_n":
+        return scores
+    clocks = np.empty(scores.shape)
+    for i, row in enumerate(listener_rows):
+        clocks[i] = np.random.default_rng((seed, int(row))).standard_exponential(scores.shape[1])
+    rates = np.where(np.isnan(scores), np.nan, 1.0) if sampling == "uniform" else scores
+    return rates / (rates + clocks)

@@ -206,19 +206,13 @@ class Tables:
         """1 where a listener has played or rated the song, CSR float64 (n_listeners, n_songs)."""
         return sparse.csr_array((self.repetitions + self.rating_matrix) > 0, dtype=np.float64)
 
-    def align(self, song_ids: pd.Index, values: Floats, fill: float = np.nan) -> Floats:
-        """Rows of `values` (k, ...) learned for `song_ids` (k,) laid on this table's songs (n, ...).
-
-        Songs that were not there when the values were learned get `fill`.
-        """
-        assert len(song_ids) == len(values), (len(song_ids), len(values))
-        source = song_ids.get_indexer(self.songs.ids)
-        aligned = np.full((self.n_songs, *values.shape[1:]), fill, dtype=values.dtype)
-        aligned[source >= 0] = values[source[source >= 0]]
-        return aligned
-
     def _matrix(self, rows: Rows, columns: Rows, values: Floats) -> sparse.csr_array:
         return sparse.csr_array((values, (rows, columns)), shape=(self.n_listeners, self.n_songs))
+
+
+def id_array(ids: pd.Index) -> NDArray[Any]:
+    """Ids as an array that can be stored without pickle: int64, or text of fixed width."""
+    return ids.to_numpy(dtype=np.int64 if ids.dtype.kind == "i" else np.str_)
 
 
 def _require_columns(table: str, frame: pd.DataFrame | None, needed: Sequence[str]) -> None:

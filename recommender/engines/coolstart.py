@@ -1,0 +1,172 @@
+"""CoolStart, "Are you a newcomer?": songs that sound like what a listener has around, from the first minute on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from quasimusic.exceptions import TableNeeded
+from recommender.engines.base import Engine, Params, Reason, State
+from recommender.engines.content import WEIGHTS, learn_content, likeness, points
+from recommender.engines.preference import damped_repetitions, own_song_reasons, preferences
+from recommender.engines.ranking import drawn, top_n
+from recommender.engines.tables import Floats, Rows, Tables
+
+
+class CoolStart(Engine):
+    """The songs nearest by content to the artificial middle of some songs of the listener's own.
+
+    Which songs: with a current song, those the listener knows among its nearest, and the current song itself; else
+    all they know, recent and repeated and well-rated ones counting more; else what they picked at sign-up. The score
+    is the likeness (see `content`) of song and middle, -1..1; where one of them has no content there is no opinion.
+    """
+
+    name: ClassVar[str] = "coolstart"
+    title: ClassVar[str] = "Are you a newcomer?"
+    needs: ClassVar[tuple[str, ...]] = ("songs",)
+    defaults: ClassVar[Params] = {
+        "n_nearest": 100,
+        "half_life_days": 60.0,
+        "audio_weight": 1.0,
+        "genre_weight": 1.0,
+        "tag_weight": 0.5,
+        "country_weight": 0.25,
+        "n_tag_axes": 16,
+        "sampling": "top_n",
+        "temperature": 0.05,
+    }
+    ranges = {
+        "n_nearest": (1, 100_000),
+        "half_life_days": (0.01, 36500.0),
+        **dict.fromkeys(WEIGHTS, (0.0, 100.0)),
+        "n_tag_axes": (1, 500),
+        "sampling": ("top_n", "distribution"),
+        "temperature": (0.001, 10.0),
+    }
+
+    @classmethod
+    def learn(cls, tables: Tables, params: Params, rng: np.random.Generator) -> State:
+        """The space of content (`content.learn_content`) and the seed of the draws.
+
+        Raises TableNeeded where no song has content.
+        """
+        if not tables.songs.has_content.any():
+            raise TableNeeded("coolstart compares songs by features, genre or tags, and the songs table has none")
+        return {**learn_content(tables.songs, params), "seed": rng.integers(2**32, size=1)}
+
+    def _prepare(self) -> None:
+        self._songs = points(self.tables.songs, self.state)
+        self._known = _known_weights(self.tables, self.params["half_life_days"])
+        self._picked_songs, self._picked_genres = _picked_songs(self.tables), _picked_genres(self.tables)
+        # A listener whose known songs all lack content has nothing to start from but the picks.
+        speaks = self._known @ self.tables.songs.has_content > 0
+        picked = self._picked_songs + self._picked_genres @ _songs_of_genres(self.tables)
+        self._own = sparse.csr_array(self._known * speaks[:, None] + picked * ~speaks[:, None])
+
+    def score_rows(self, listener_rows: Rows, current_song: int | None = None) -> Floats:
+        weights = self._own[listener_rows]
+        if current_song is not None and self.tables.songs.has_content[current_song]:
+            weights = self._near(listener_rows, current_song)
+        likenesses = likeness(self._songs.middle(weights), self._songs, self.state["importance"])
+        if self.params["sampling"] == "top_n":
+            return likenesses
+        odds = np.exp((likenesses - 1) / self.params["temperature"])
+        return drawn(odds, self.params["sampling"], int(self.state["seed"][0]), listener_rows)
+
+    def explain(self, listener_id: Any, song_id: Any) -> tuple[Reason, ...]:
+        """What each of the listener's songs, or each pick, adds to the product of middle and song."""
+        listener_row, song_row = self.tables.listener_rows([listener_id])[0], self.tables.song_rows([song_id])[0]
+        pulls = self._pulls(listener_row, song_row)
+        known = self._known[[listener_row]]
+        if known @ self.tables.songs.has_content > 0:
+            songs = known.indices.astype(np.int64)
+            return own_song_reasons(self.tables, listener_row, songs, known.data * pulls[songs], rest=0.0)
+        return self._pick_reasons(listener_row, pulls)
+
+    def _near(self, listener_rows: Rows, current_song: int) -> sparse.csr_array:
+        """1 for the songs each listener knows among those nearest the current one, and for the current one."""
+        to_current = likeness(self._songs.rows([current_song]), self._songs, self.state["importance"])
+        nearest, _ = top_n(to_current, self.params["n_nearest"])
+        known = self.tables.known[listener_rows].tocoo()
+        near = np.isin(known.col, nearest) & (known.col != current_song)
+        rows = np.append(known.row[near], np.arange(len(listener_rows)))
+        columns = np.append(known.col[near], np.full(len(listener_rows), current_song))
+        return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=known.shape)
+
+    def _pulls(self, listener_row: int, song_row: int) -> Floats:
+        """What a unit of weight on each song adds to the product of middle and song, float64 (n_songs,)."""
+        total = (self._own[[listener_row]] @ self._songs.known)[0]
+        direction = np.divide(self._songs.vectors[song_row], total, out=np.zeros_like(total), where=total > 0)
+        pulls: Floats = self._songs.vectors @ direction
+        return pulls
+
+    def _pick_reasons(self, listener_row: int, pulls: Floats) -> tuple[Reason, ...]:
+        songs = self._picked_songs[[listener_row]].indices.tolist()
+        genres = self._picked_genres[[listener_row]].indices.tolist()
+        genre_pulls = _songs_of_genres(self.tables) @ pulls
+        reasons = [
+            Reason(kind="picked", share=float(pulls[row]), song_ids=(self.tables.songs.ids[row],)) for row in songs
+        ] + [
+            Reason(kind="genre", share=float(genre_pulls[code]), value=str(self.tables.songs.genre_names[code]))
+            for code in genres
+        ]
+        speaking = [reason for reason in reasons if reason.share > 0]
+        total = sum(reason.share for reason in speaking)
+        shared = [replace(reason, share=reason.share / total) for reason in speaking]
+        return tuple(sorted(shared, key=lambda reason: -reason.share))
+
+
+def _known_weights(tables: Tables, half_life_days: float) -> sparse.csr_array:
+    """How much each known song counts for a listener's middle, CSR (n_listeners, n_songs) >= 0.
+
+    Preference times damped repetition times 2^(-age / half-life), age up to the latest moment in the tables.
+    """
+    liked = preferences(tables).multiply(damped_repetitions(tables))
+    weights = sparse.csr_array(liked.multiply(_freshness(tables, half_life_days)))
+    weights.eliminate_zeros()
+    return weights
+
+
+def _freshness(tables: Tables, half_life_days: float) -> sparse.csr_array:
+    """2^(-age / half-life) of the last play or rating of each known song; an unknown moment is as old as the oldest."""
+    entries = pd.DataFrame(
+        {
+            "listener": np.append(tables.history.listener_rows, tables.ratings.listener_rows),
+            "song": np.append(tables.history.song_rows, tables.ratings.song_rows),
+            "moment": np.append(tables.history.last_played_at, tables.ratings.rated_at),
+        }
+    )
+    last = entries.groupby(["listener", "song"], as_index=False)["moment"].max()
+    ages = (last["moment"].max() - last["moment"]) / pd.Timedelta(days=1)
+    ages = ages.fillna(ages.max()).fillna(0.0)
+    freshness = np.exp2(-ages.to_numpy(dtype=np.float64) / half_life_days)
+    return sparse.csr_array((freshness, (last["listener"], last["song"])), shape=(tables.n_listeners, tables.n_songs))
+
+
+def _picked_songs(tables: Tables) -> sparse.csr_array:
+    """1 for each song picked at sign-up, CSR (n_listeners, n_songs)."""
+    return _indicator(tables.users.songs, tables.n_songs)
+
+
+def _picked_genres(tables: Tables) -> sparse.csr_array:
+    """1 for each genre picked at sign-up, CSR (n_listeners, n_genres); genres no song has are left out."""
+    codes = [tables.songs.genre_names.get_indexer(pd.Index(genres)) for genres in tables.users.genres]
+    return _indicator([picked[picked >= 0] for picked in codes], len(tables.songs.genre_names))
+
+
+def _indicator(columns: Sequence[Any] | NDArray[Any], width: int) -> sparse.csr_array:
+    rows = np.repeat(np.arange(len(columns)), [len(set(picked)) for picked in columns])
+    flat = np.array([column for picked in columns for column in sorted(set(picked))], dtype=np.int64)
+    return sparse.csr_array((np.ones(len(flat)), (rows, flat)), shape=(len(columns), width))
+
+
+def _songs_of_genres(tables: Tables) -> sparse.csr_array:
+    """A weight of 1 spread evenly over the songs of each genre, CSR (n_genres, n_songs)."""
+    songs = np.flatnonzero(tables.songs.genres >= 0)
+    genres = tables.songs.genres[songs]
+    sizes = np.bincount(genres, minlength=len(tables.songs.genre_names))
+    return sparse.csr_array((1.0 / sizes[genres], (genres, songs)), shape=(len(sizes), tables.n_songs))
