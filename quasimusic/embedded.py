@@ -1,6 +1,11 @@
-"""The Valkey server a bare checkout runs on: a real server on a Unix socket, out of a wheel."""
+"""The Valkey server a bare checkout runs on: a real server on a Unix socket, out of a wheel.
+
+As a program (`python -m quasimusic.embedded FOLDER SOCKET`) it says "ready", serves until its standard input ends,
+and stops: so it never outlives whoever started it, however that one died.
+"""
 
 import hashlib
+import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -26,12 +31,23 @@ def cache_url(redis_url: str) -> str:
     return urlunsplit(parts._replace(path=f"/{number + 1}"))
 
 
-def valkey_server(data_dir: Path, socket: Path) -> ValkeyServer:
-    """A server, not yet started, that keeps its data in `data_dir` and saves it each minute and when stopped."""
+def valkey_server(folder: Path, socket: Path) -> ValkeyServer:
+    """A server, not yet started, that keeps its data in `folder`, saved each minute and when it stops."""
     return ValkeyServer(
         port=0,
-        data_dir=data_dir / "valkey",
+        data_dir=folder,
         unix_socket_path=socket,
         persist=True,
         config={"save": "60 1", "loglevel": "warning"},
     )
+
+
+def main(folder: str, socket: str) -> None:
+    with valkey_server(Path(folder), Path(socket)):
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -41,6 +41,8 @@ class EngineFit(models.Model):
         LEFT_OUT = "left out", "left out: a table is absent"
         FAILED = "failed"
 
+    SERVING = (State.FITTED, State.KEPT)
+
     run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="fits")
     engine = models.CharField(max_length=20)
     state = models.CharField(max_length=10, choices=State.choices)

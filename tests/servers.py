@@ -24,7 +24,7 @@ os.environ |= {
 os.environ.setdefault("DATABASE_URL", "")
 if not os.environ.setdefault("REDIS_URL", ""):
     socket = FOLDER / "valkey.sock"
-    _valkey = valkey_server(FOLDER, socket)
+    _valkey = valkey_server(FOLDER / "valkey", socket)
     _valkey.start()
     _started.append(_valkey.stop)
 

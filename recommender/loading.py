@@ -1,0 +1,103 @@
+"""From rows to tables and from artefacts to engines: the only door between the database and the engine room."""
+
+import logging
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+from django.conf import settings
+from django.db.models import QuerySet
+
+from accounts.models import Listener
+from catalog.features import FACTS, FEATURES
+from catalog.models import Song
+from listening.models import History, Pick, Rating
+from quasimusic.exceptions import ArtefactBroken, ModelsAbsent, TableWarning
+from recommender.engines.artefacts import load
+from recommender.engines.base import Engine
+from recommender.engines.hybrid import Hybrid
+from recommender.engines.tables import LIST_SEPARATOR, Tables
+from recommender.models import EngineFit, TrainingRun, Weights
+
+logger = logging.getLogger(__name__)
+
+NUMBERS = (*FACTS, *FEATURES)
+
+
+def load_tables() -> Tables:
+    """The four tables as they stand now, one query each (and one for the picks)."""
+    with warnings.catch_warnings():
+        # Songs without features were told at import; here they are everyday life.
+        warnings.simplefilter("ignore", TableWarning)
+        return Tables.from_frames(
+            songs=_songs(),
+            users=_users(),
+            history=_frame(History.objects.all(), user_id="listener_id", song_id="song_id", repetition="repetition",
+                           last_played_at="last_played_at"),
+            ratings=_frame(Rating.objects.all(), user_id="listener_id", song_id="song_id", rating="rating",
+                           rated_at="rated_at"),
+        )  # fmt: skip
+
+
+def load_band(tables: Tables) -> tuple[TrainingRun, Hybrid]:
+    """The active run and its engines standing on `tables`, with the weights in force.
+
+    An engine whose artefact is broken is left out and told in the log. Raises ModelsAbsent where none is left.
+    """
+    run = TrainingRun.objects.filter(is_active=True).first()
+    if run is None:
+        raise ModelsAbsent("No trained models yet. Run `manage.py train_models`, or wait for the nightly training.")
+    engines = {}
+    for fit in run.fits.filter(state__in=EngineFit.SERVING):
+        try:
+            engines[fit.engine] = load_engine(run, fit.engine, tables)
+        except ArtefactBroken as fault:
+            logger.error("%s of run %s is left out: %s", fit.engine, run.pk, fault)
+    if not engines:
+        raise ModelsAbsent(f"Run {run.pk} has no engine that can be read. Train again: `manage.py train_models`.")
+    return run, Hybrid(engines, weights_in_force(engines))
+
+
+def load_engine(run: TrainingRun, name: str, tables: Tables) -> Engine:
+    return load(artefact_folder(run, name), tables)
+
+
+def artefact_folder(run: TrainingRun, name: str = "") -> Path:
+    """Where a run keeps an engine's arrays."""
+    return settings.MODELS_DIR / f"run-{run.pk}" / name
+
+
+def weights_in_force(engines: Iterable[str]) -> dict[str, float]:
+    """The newest stored weights over these engines; equal ones where none are stored."""
+    newest = Weights.objects.first()
+    values = {name: newest.values.get(name, 0.0) if newest else 1.0 for name in engines}
+    return values if sum(values.values()) > 0 else dict.fromkeys(values, 1.0)
+
+
+def _frame(rows: QuerySet, **columns: str) -> pd.DataFrame:
+    return pd.DataFrame.from_records(rows.values_list(*columns.values()), columns=list(columns))
+
+
+def _songs() -> pd.DataFrame:
+    frame = _frame(
+        Song.objects.order_by("pk"),
+        song_id="pk", title="title", artist="artist_id", genre="genre__name", tags="tags", country="artist__country",
+        other="other_features", **{name: name for name in NUMBERS},
+    )  # fmt: skip
+    frame["artist"] = frame["artist"].map(lambda pk: "" if pd.isna(pk) else str(int(pk)))
+    frame["tags"] = frame["tags"].map(LIST_SEPARATOR.join)
+    others = pd.DataFrame(frame.pop("other").tolist(), index=frame.index)
+    numbers = frame[list(NUMBERS)].astype("float64")
+    return pd.concat([frame.drop(columns=list(NUMBERS)), numbers, others], axis=1).dropna(axis="columns", how="all")
+
+
+def _users() -> pd.DataFrame:
+    frame = _frame(Listener.objects.order_by("pk"), user_id="pk", username="username", country="country")
+    picks = _frame(Pick.objects.order_by("pk"), user_id="listener_id", genres="genre__name", songs="song_id")
+    picked = picks.groupby("user_id").agg({"genres": _joined, "songs": _joined})
+    return frame.merge(picked, left_on="user_id", right_index=True, how="left")
+
+
+def _joined(values: pd.Series) -> str:
+    return LIST_SEPARATOR.join(str(value) if isinstance(value, str) else str(int(value)) for value in values.dropna())

@@ -1,0 +1,56 @@
+import secrets
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db.models import Count
+
+from accounts.models import Listener
+from accounts.services import make_staff
+from catalog.models import Song
+from recommender import cache
+from recommender.models import TrainingRun
+
+
+class Command(BaseCommand):
+    help = "Bring a checkout to where it can serve: database, static files, music, logins, models, lists."
+
+    def add_arguments(self, parser):
+        parser.add_argument("--dataset", metavar="DIR", help="import this folder instead of making the demo world")
+
+    def handle(self, *, dataset, **options):
+        call_command("migrate", verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        self._fill(dataset)
+        self._lend_logins()
+        if not TrainingRun.objects.filter(is_active=True).exists():
+            self.stdout.write("Training the band ...")
+            call_command("train_models")
+        if cache.serving_generation() is None:
+            call_command("refresh_recommendations")
+
+    def _fill(self, dataset):
+        n_songs = Song.objects.count()
+        if n_songs and dataset:
+            self.stdout.write(f"There are {n_songs} songs already; to add more: manage.py import_dataset {dataset}")
+        elif dataset:
+            call_command("import_dataset", dataset)
+        elif not n_songs:
+            call_command("make_world")
+
+    def _lend_logins(self):
+        """A staff member, and the listener who has heard most, with passwords that are shown this once."""
+        if Listener.objects.filter(is_staff=True).exists():
+            return
+        staff_password = secrets.token_urlsafe(9)
+        staff = make_staff(username="staff", password=staff_password)
+        self.stdout.write("\nDemo logins, shown this once:")
+        self.stdout.write(f"  staff     {staff.username}  {staff_password}  (also /admin/)")
+        listener = (
+            Listener.objects.annotate(heard=Count("history")).exclude(pk=staff.pk).order_by("-heard", "pk").first()
+        )
+        if listener is not None:
+            password = secrets.token_urlsafe(9)
+            listener.set_password(password)
+            listener.save(update_fields=["password"])
+            self.stdout.write(f"  listener  {listener.username}  {password}")
+        self.stdout.write("")

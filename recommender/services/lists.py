@@ -1,0 +1,284 @@
+"""The lists listeners see: made in the background, shown from the cache."""
+
+import uuid
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db.models import F, Max
+from django.utils import timezone
+
+from accounts.models import Listener
+from catalog.models import Song
+from listening.models import History, Impression, Pick, Rating
+from recommender import cache
+from recommender.cache import EVERYONE, StoredItem, StoredLists
+from recommender.engines import ENGINES
+from recommender.engines.coolstart import CoolStart
+from recommender.engines.hybrid import Hybrid
+from recommender.engines.tables import Floats, Tables
+from recommender.loading import load_band, load_tables
+from recommender.models import TrainingRun
+from recommender.words import sentence
+
+HYBRID = "hybrid"
+HYBRID_TITLE = "For you"
+SHELF_LENGTH = 12
+CHUNK = 100  # listeners whose lists are made and stored at once
+NEIGHBOURS = 12
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A song on a shelf, why it is there, and the impression to credit when it is played."""
+
+    song: Song
+    reason: str
+    shares: dict[str, float]
+    impression_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Shelf:
+    name: str
+    title: str
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
+class Home:
+    """pending: no list of the listener's own yet, popular songs stand in. stale: they have listened since."""
+
+    shelves: tuple[Shelf, ...]
+    pending: bool
+    stale: bool
+
+
+def refresh_everybody(*, progress: Progress = lambda done, total: None) -> int:
+    """Write a whole new generation of lists and flip to it; returns how many listeners have one."""
+    bench = _Bench.set_up()
+    generation = cache.new_generation()
+    listener_ids = bench.tables.users.ids.tolist()
+    for start in range(0, len(listener_ids), CHUNK):
+        chunk = listener_ids[start : start + CHUNK]
+        cache.store_lists(generation, bench.lists(chunk))
+        progress(start + len(chunk), len(listener_ids))
+    cache.store_lists(generation, {EVERYONE: bench.lists_for_everyone()})
+    cache.store_neighbours(generation, bench.neighbours())
+    cache.flip_to(generation)
+    return len(listener_ids)
+
+
+def refresh_listeners(*, listener_ids: Sequence[int]) -> int:
+    """Make these listeners' lists anew within the serving generation; those unknown are passed over."""
+    generation = cache.serving_generation()
+    if generation is None:
+        return refresh_everybody()
+    bench = _Bench.set_up()
+    known = [pk for pk in listener_ids if pk in bench.tables.users.ids]
+    for start in range(0, len(known), CHUNK):
+        cache.store_lists(generation, bench.lists(known[start : start + CHUNK]))
+    return len(known)
+
+
+def listeners_behind() -> list[int]:
+    """Listeners who have lists of the serving generation and have played, rated or picked since they were made."""
+    since = timezone.now() - timedelta(hours=1)
+    active = {
+        *History.objects.filter(last_played_at__gte=since).values_list("listener_id", flat=True),
+        *Rating.objects.filter(rated_at__gte=since).values_list("listener_id", flat=True),
+        *Pick.objects.filter(picked_at__gte=since).values_list("listener_id", flat=True),
+    }
+    stored = cache.stored_lists(sorted(active))
+    listeners = Listener.objects.in_bulk(stored)
+    return [pk for pk, lists in stored.items() if pk in listeners and _is_behind(listeners[pk], lists)]
+
+
+def home(*, listener: Listener) -> Home:
+    """What the home page shows, from the cache; never trains, never scores."""
+    stored = cache.stored_lists([listener.pk, EVERYONE])
+    own = stored.get(listener.pk)
+    lists = own or stored.get(EVERYONE)
+    if lists is None:
+        return Home(shelves=(_most_popular(),), pending=True, stale=False)
+    return Home(
+        shelves=_shelves(listener, lists, own=own is not None),
+        pending=own is None,
+        stale=own is not None and _is_behind(listener, own),
+    )
+
+
+def near_song(*, song: Song) -> Shelf:
+    """Songs that sound like this one; by its genre where it is too new to have neighbours."""
+    songs = Song.objects.for_cards().in_bulk(cache.stored_neighbours(song.pk))
+    near = [songs[pk] for pk in cache.stored_neighbours(song.pk) if pk in songs]
+    if not near and song.genre_id:
+        same_genre = Song.objects.for_cards().filter(genre=song.genre_id).exclude(pk=song.pk)
+        near = list(same_genre.order_by(F("popularity").desc(nulls_last=True), "pk")[:NEIGHBOURS])
+    return Shelf("near", "Near this song", tuple(Card(each, "", {}) for each in near))
+
+
+def recommend(*, listener: Listener, n: int, engine: str = HYBRID) -> list[tuple[Song, float, str]]:
+    """The n best songs of one listener, made now: (song, score, reason), best first."""
+    tables = load_tables()
+    _, band = load_band(tables)
+    speaker = band if engine == HYBRID else band.engines[engine]
+    ids, scores = speaker.recommend([listener.pk], n)
+    songs = Song.objects.for_cards().in_bulk([int(pk) for pk in ids[0] if pk != -1])
+    titles = _titles(tables)
+    return [
+        (songs[int(pk)], float(score), sentence(speaker.explain(listener.pk, pk), titles))
+        for pk, score in zip(ids[0], scores[0], strict=True)
+        if pk != -1
+    ]
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """Where lists are made: the tables and the band on them, as of `made_at`."""
+
+    made_at: datetime
+    tables: Tables
+    run: TrainingRun
+    band: Hybrid
+    titles: dict[int, str]
+
+    @classmethod
+    def set_up(cls) -> Self:
+        made_at = timezone.now()  # before the rows are read: what comes later counts as not yet known
+        tables = load_tables()
+        run, band = load_band(tables)
+        return cls(made_at, tables, run, band, _titles(tables))
+
+    def lists(self, listener_ids: Sequence[int]) -> dict[int, StoredLists]:
+        shelves = {HYBRID: self._hybrid_items(listener_ids)}
+        for name, engine in self.band.engines.items():
+            ids, _ = engine.recommend(listener_ids, SHELF_LENGTH)
+            shelves[name] = [_plain_items(name, row) for row in ids]
+        return {
+            pk: self._stored({name: rows[place] for name, rows in shelves.items()})
+            for place, pk in enumerate(listener_ids)
+        }
+
+    def lists_for_everyone(self) -> StoredLists:
+        """The top of the world, whoever asks."""
+        anybody = self.tables.users.ids[:1].tolist()
+        engine = self.band.engines.get("relevance")
+        if engine is None or not anybody:
+            return self._stored({})
+        ids, _ = engine.recommend(anybody, settings.LIST_LENGTH, exclude_heard=False)
+        return self._stored({"relevance": _plain_items("relevance", ids[0])})
+
+    def neighbours(self) -> dict[int, tuple[int, ...]]:
+        """The nearest songs of each song that has features."""
+        engine = self.band.engines.get("coolstart")
+        if not isinstance(engine, CoolStart):
+            return {}
+        ids, _ = engine.nearest(NEIGHBOURS)
+        return {
+            int(pk): tuple(int(near) for near in row if near != -1)
+            for pk, row in zip(self.tables.songs.ids, ids, strict=True)
+        }
+
+    def _hybrid_items(self, listener_ids: Sequence[int]) -> list[tuple[StoredItem, ...]]:
+        ids, _, shares = self.band.blend(listener_ids, settings.LIST_LENGTH)
+        return [
+            tuple(
+                StoredItem(
+                    song_id=int(pk),
+                    reason=sentence(self.band.explain(listener_id, pk), self.titles),
+                    shares=_told_shares(self.band, parts),
+                )
+                for pk, parts in zip(row, row_shares, strict=True)
+                if pk != -1
+            )
+            for listener_id, row, row_shares in zip(listener_ids, ids, shares, strict=True)
+        ]
+
+    def _stored(self, shelves: dict[str, tuple[StoredItem, ...]]) -> StoredLists:
+        return StoredLists(uuid.uuid4().hex, self.made_at, self.run.pk, shelves)
+
+
+def _told_shares(band: Hybrid, parts: Floats) -> dict[str, float]:
+    return {name: round(float(part), 4) for name, part in zip(band.engines, parts, strict=True) if part > 0}
+
+
+def _plain_items(engine: str, ids: Sequence[int]) -> tuple[StoredItem, ...]:
+    return tuple(StoredItem(song_id=int(pk), reason="", shares={engine: 1.0}) for pk in ids if pk != -1)
+
+
+def _titles(tables: Tables) -> dict[int, str]:
+    """Titles by song id, of the songs that have one."""
+    return {pk: title for pk, title in zip(tables.songs.ids.tolist(), tables.songs.titles, strict=True) if title}
+
+
+def _is_behind(listener: Listener, lists: StoredLists) -> bool:
+    """Whether the listener has played, rated or picked anything the lists do not know of."""
+    moments = (
+        listener.history.aggregate(at=Max("last_played_at"))["at"],
+        listener.ratings.aggregate(at=Max("rated_at"))["at"],
+        listener.picks.aggregate(at=Max("picked_at"))["at"],
+    )
+    return any(moment is not None and moment > lists.made_at for moment in moments)
+
+
+def _shelves(listener: Listener, lists: StoredLists, *, own: bool) -> tuple[Shelf, ...]:
+    """Stored lists as shelves, without what was heard since; the listener's own are noted as shown."""
+    song_ids = {item.song_id for items in lists.shelves.values() for item in items}
+    songs = Song.objects.for_cards().in_bulk(song_ids)
+    heard = _heard(listener, song_ids)
+    shown = {
+        name: [item for item in items if item.song_id in songs and item.song_id not in heard][:SHELF_LENGTH]
+        for name, items in lists.shelves.items()
+    }
+    noted = _note_impressions(listener, lists, shown) if own else {}
+    return tuple(
+        Shelf(
+            name,
+            shelf_title(name),
+            tuple(
+                Card(songs[item.song_id], item.reason, item.shares, noted.get((name, item.song_id))) for item in items
+            ),
+        )
+        for name, items in shown.items()
+    )
+
+
+def _heard(listener: Listener, song_ids: Collection[int]) -> set[int]:
+    played = listener.history.filter(song__in=song_ids).values_list("song_id", flat=True)
+    return {*played, *listener.ratings.filter(song__in=song_ids).values_list("song_id", flat=True)}
+
+
+def _note_impressions(
+    listener: Listener, lists: StoredLists, shown: dict[str, list[StoredItem]]
+) -> dict[tuple[str, int], int]:
+    """Write what is shown, once a list and shelf however often the page is loaded; ids by (shelf, song id)."""
+    noted = listener.impressions.filter(list_id=lists.list_id)
+    before = set(noted.values_list("shelf", "song_id"))
+    now = timezone.now()
+    fresh = [
+        Impression(
+            listener=listener, song_id=item.song_id, list_id=lists.list_id, shelf=name, rank=rank,
+            shares=item.shares, run_number=lists.run_number, shown_at=now,
+        )
+        for name, items in shown.items()
+        for rank, item in enumerate(items, start=1)
+        if (name, item.song_id) not in before
+    ]  # fmt: skip
+    if fresh:
+        Impression.objects.bulk_create(fresh, ignore_conflicts=True)
+    return {(shelf, song_id): pk for shelf, song_id, pk in noted.values_list("shelf", "song_id", "pk")}
+
+
+def shelf_title(name: str) -> str:
+    return HYBRID_TITLE if name == HYBRID else ENGINES[name].title
+
+
+def _most_popular() -> Shelf:
+    """What is shown before anything was trained."""
+    songs = Song.objects.for_cards().order_by(F("popularity").desc(nulls_last=True), "pk")[:SHELF_LENGTH]
+    return Shelf("relevance", shelf_title("relevance"), tuple(Card(song, "", {}) for song in songs))

@@ -1,0 +1,219 @@
+"""Training the band: fit, measure on what was held out, store, pass the gate, serve."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from scipy import sparse
+
+from quasimusic.exceptions import InputFault, TableNeeded, UnknownEngine
+from recommender.engines import ENGINES
+from recommender.engines.artefacts import save
+from recommender.engines.base import Engine
+from recommender.engines.feedback import accuracy_weights, uniform_weights
+from recommender.engines.hybrid import Hybrid
+from recommender.engines.metrics import evaluate
+from recommender.engines.splits import split
+from recommender.engines.tables import Tables
+from recommender.loading import artefact_folder, load_engine, load_tables
+from recommender.models import EngineFit, TrainingRun, Weights
+
+logger = logging.getLogger(__name__)
+
+HELD_OUT = 0.2
+K = 10
+ABANDONED_AFTER = timedelta(hours=6)
+
+Report = Callable[[str], None]
+
+
+def train_band(
+    *,
+    seed: int,
+    engines: Sequence[str] = (),
+    params: Mapping[str, Mapping[str, Any]] | None = None,
+    report: Report = logger.info,
+) -> TrainingRun:
+    """Train the named engines (all of them by default) into a new run, and let it serve if it passes the gate.
+
+    Engines not named are kept from the active run. One without its table is left out by name, one that fails is told
+    and left out; the others go on. params: overrides by engine. report: called with a line at each step.
+    Raises UnknownEngine before anything is written.
+    """
+    wanted = list(engines) or list(ENGINES)
+    unknown = sorted(set(wanted) - set(ENGINES))
+    if unknown:
+        raise UnknownEngine(f"No engine {', '.join(unknown)}; the band is {', '.join(ENGINES)}.")
+    _close_abandoned_runs()
+    active = TrainingRun.objects.filter(is_active=True).first()
+    run = TrainingRun.objects.create(started_at=timezone.now(), seed=seed)
+    try:
+        _fit_all(run, active, wanted, params or {}, report)
+    except BaseException as fault:
+        _finish(run, TrainingRun.State.FAILED, note=f"{type(fault).__name__}: {fault}")
+        raise
+    _pass_gate(run, active, report)
+    _prune_runs()
+    return run
+
+
+def evaluate_band(
+    *, seed: int, k: int = K, strategy: str | None = None, report: Report = logger.info
+) -> dict[str, dict[str, Any]]:
+    """Metrics at k of each engine that has its tables, and of the hybrid, on one per-listener 80/20 split.
+
+    An engine that has not is told under its name: {"left_out": why}. Writes nothing.
+    """
+    train, held_out = split(load_tables(), fraction=HELD_OUT, rng=np.random.default_rng(seed))
+    fitted: dict[str, Engine] = {}
+    results: dict[str, dict[str, Any]] = {}
+    for name, engine_class in ENGINES.items():
+        try:
+            fitted[name] = engine_class.fit(train, rng=np.random.default_rng(seed))
+            results[name] = evaluate(fitted[name], held_out, k).to_dict()
+            report(f"{name}: ndcg@{k} {results[name]['ndcg']['mean']:.3f}")
+        except TableNeeded as fault:
+            results[name] = {"left_out": str(fault)}
+            report(f"{name} is left out: {fault}")
+    band = Hybrid(fitted, _weights(fitted, results, strategy))
+    results["hybrid"] = {**evaluate(band, held_out, k).to_dict(), "weights": dict(band.weights)}
+    return results
+
+
+def activate_run(*, run: TrainingRun) -> None:
+    """Let a run's models serve, in place of the active one's: publishing and rolling back are the same act."""
+    if run.state not in (TrainingRun.State.READY, TrainingRun.State.REFUSED):
+        raise InputFault(f"{run} cannot serve: it is {run.get_state_display()}.")
+    with transaction.atomic():
+        TrainingRun.objects.filter(is_active=True).update(is_active=False)
+        TrainingRun.objects.filter(pk=run.pk).update(is_active=True, state=TrainingRun.State.READY)
+        Weights.objects.create(made_at=timezone.now(), strategy=settings.WEIGHTS_STRATEGY, values=run.weights)
+    run.refresh_from_db()
+
+
+def _fit_all(
+    run: TrainingRun,
+    active: TrainingRun | None,
+    wanted: Sequence[str],
+    params: Mapping[str, Mapping[str, Any]],
+    report: Report,
+) -> None:
+    tables = load_tables()
+    train, held_out = split(tables, fraction=HELD_OUT, rng=np.random.default_rng(run.seed))
+    measured: dict[str, Engine] = {}
+    for name in ENGINES:
+        fit = EngineFit(run=run, engine=name)
+        if name in wanted:
+            began = time.perf_counter()
+            measured |= _fit_one(fit, tables, train, held_out, params.get(name))
+            fit.seconds = time.perf_counter() - began
+        elif active is not None:
+            measured |= _keep_one(fit, active, tables, train, held_out)
+        else:
+            continue
+        fit.save()
+        report(_told(fit))
+    metrics = {fit.engine: fit.metrics for fit in run.fits.all()}
+    run.weights = _weights(measured, metrics)
+    if measured:
+        run.metrics = evaluate(Hybrid(measured, run.weights), held_out, K).to_dict()
+
+
+def _fit_one(
+    fit: EngineFit, tables: Tables, train: Tables, held_out: sparse.csr_array, params: Mapping[str, Any] | None
+) -> dict[str, Engine]:
+    """Fit on the training part for the metrics and on everything for service; the former, by name, if all went well."""
+    engine_class = ENGINES[fit.engine]
+    try:
+        measured = engine_class.fit(train, params, rng=np.random.default_rng(fit.run.seed))
+        fit.metrics = evaluate(measured, held_out, K).to_dict()
+        serving = engine_class.fit(tables, params, rng=np.random.default_rng(fit.run.seed))
+        save(artefact_folder(fit.run, fit.engine), serving)
+    except TableNeeded as fault:
+        fit.state, fit.note = EngineFit.State.LEFT_OUT, str(fault)
+        return {}
+    except Exception as fault:  # one engine's fault must not silence the band; it is logged and shown to staff
+        logger.exception("%s could not be trained", fit.engine)
+        fit.state, fit.note = EngineFit.State.FAILED, f"{type(fault).__name__}: {fault}"
+        return {}
+    fit.state, fit.params = EngineFit.State.FITTED, dict(serving.params)
+    return {fit.engine: measured}
+
+
+def _keep_one(
+    fit: EngineFit, active: TrainingRun, tables: Tables, train: Tables, held_out: sparse.csr_array
+) -> dict[str, Engine]:
+    """Carry an engine's arrays over from the active run; its metrics are taken anew, on this run's split."""
+    before = active.fits.filter(engine=fit.engine, state__in=EngineFit.SERVING).first()
+    if before is None:
+        fit.state, fit.note = EngineFit.State.LEFT_OUT, f"{active} has none to keep"
+        return {}
+    fit.state, fit.params = EngineFit.State.KEPT, before.params
+    measured = ENGINES[fit.engine].fit(train, before.params, rng=np.random.default_rng(active.seed))
+    fit.metrics = evaluate(measured, held_out, K).to_dict()
+    save(artefact_folder(fit.run, fit.engine), load_engine(active, fit.engine, tables))
+    return {fit.engine: measured}
+
+
+def _weights(
+    engines: Mapping[str, Engine], metrics: Mapping[str, Mapping[str, Any]], strategy: str | None = None
+) -> dict[str, float]:
+    if (strategy or settings.WEIGHTS_STRATEGY) == "accuracy":
+        return accuracy_weights({name: metrics[name]["ndcg"]["mean"] for name in engines})
+    return uniform_weights(list(engines))
+
+
+def _told(fit: EngineFit) -> str:
+    if fit.metrics and not fit.note:
+        ndcg, recall = fit.metrics["ndcg"]["mean"], fit.metrics["recall"]["mean"]
+        figures = f"ndcg@{K} {ndcg:.3f}, recall@{K} {recall:.3f}"
+        return f"{fit.engine}: {fit.get_state_display()} in {fit.seconds:.1f} s, {figures}"
+    return f"{fit.engine}: {fit.get_state_display()} ({fit.note})"
+
+
+def _pass_gate(run: TrainingRun, active: TrainingRun | None, report: Report) -> None:
+    """Serve the run unless it is worse than the active one by more than the tolerance."""
+    if not run.metrics:
+        _finish(run, TrainingRun.State.FAILED, note="No engine could be trained; see the engines of the run.")
+    elif active is not None and active.metrics and _ndcg(run) < _ndcg(active) * (1 - settings.GATE_TOLERANCE):
+        note = f"ndcg@{K} {_ndcg(run):.4f} against {_ndcg(active):.4f} of {active}, which goes on serving."
+        _finish(run, TrainingRun.State.REFUSED, note=note)
+    else:
+        _finish(run, TrainingRun.State.READY)
+        activate_run(run=run)
+    report(f"{run}: {run.get_state_display()}{', active' if run.is_active else ''}. {run.note}".strip())
+
+
+def _ndcg(run: TrainingRun) -> float:
+    return run.metrics["ndcg"]["mean"]
+
+
+def _finish(run: TrainingRun, state: TrainingRun.State, note: str = "") -> None:
+    run.state, run.note, run.finished_at = state, note, timezone.now()
+    run.save()
+
+
+def _close_abandoned_runs() -> None:
+    """A run whose process was killed never said so itself."""
+    abandoned = TrainingRun.objects.filter(
+        state=TrainingRun.State.RUNNING, started_at__lt=timezone.now() - ABANDONED_AFTER
+    )
+    note = "The process ended before the training did."
+    abandoned.update(state=TrainingRun.State.FAILED, finished_at=timezone.now(), note=note)
+
+
+def _prune_runs() -> None:
+    """Delete the models of all but the newest runs; the active run and the rows stay."""
+    stored = (TrainingRun.State.READY, TrainingRun.State.REFUSED)
+    newest = TrainingRun.objects.filter(state__in=stored).values_list("pk", flat=True)[: settings.RUNS_KEPT]
+    old = TrainingRun.objects.exclude(pk__in=list(newest)).exclude(is_active=True)
+    for run in old.filter(state__in=(*stored, TrainingRun.State.FAILED)):
+        TrainingRun.objects.filter(pk=run.pk, state__in=stored, is_active=False).update(state=TrainingRun.State.PRUNED)
+        shutil.rmtree(artefact_folder(run), ignore_errors=True)

@@ -1,0 +1,40 @@
+"""What Celery runs. Each task may run twice, or be killed midway, without harm."""
+
+from celery import shared_task
+from django.conf import settings
+
+from recommender.cache import first_to_ask
+from recommender.services import learning, lists, training
+
+ASK_SECONDS = 5
+
+
+@shared_task(name="recommender.train")
+def train() -> None:
+    training.train_band(seed=settings.TRAIN_SEED)
+    lists.refresh_everybody()
+
+
+@shared_task(name="recommender.refresh")
+def refresh() -> None:
+    lists.refresh_everybody()
+
+
+@shared_task(name="recommender.refresh_listener")
+def refresh_listener(listener_id: int) -> None:
+    lists.refresh_listeners(listener_ids=[listener_id])
+
+
+@shared_task(name="recommender.learn")
+def learn() -> None:
+    learning.settle_impressions()
+    learning.learn_weights()
+    behind = lists.listeners_behind()
+    if behind:
+        lists.refresh_listeners(listener_ids=behind)
+
+
+def ask_for_lists(listener_id: int) -> None:
+    """Have one listener's lists made soon; asking again within a few seconds changes nothing."""
+    if first_to_ask(listener_id, ASK_SECONDS):
+        refresh_listener.delay_on_commit(listener_id)
