@@ -33,9 +33,9 @@ class CoolStart(Engine):
         "half_life_days": 60.0,
         "audio_weight": 1.0,
         "genre_weight": 1.0,
-        "tag_weight": 0.5,
+        "tag_weight": 1.0,
         "country_weight": 0.25,
-        "n_tag_axes": 16,
+        "n_tag_axes": 64,
         "sampling": "top_n",
         "temperature": 0.05,
     }
@@ -62,14 +62,15 @@ class CoolStart(Engine):
         self._songs = points(self.tables.songs, self.state)
         self._known = _known_weights(self.tables, self.params["half_life_days"])
         self._picked_songs, self._picked_genres = _picked_songs(self.tables), _picked_genres(self.tables)
+        self._described = self._songs.known.max(axis=1, initial=0.0)
         # A listener whose known songs all lack content has nothing to start from but the picks.
-        speaks = self._known @ self.tables.songs.has_content > 0
+        speaks: NDArray[np.bool_] = self._known @ self._described > 0
         picked = self._picked_songs + self._picked_genres @ _songs_of_genres(self.tables)
         self._own = sparse.csr_array(self._known * speaks[:, None] + picked * ~speaks[:, None])
 
     def score_rows(self, listener_rows: Rows, current_song: int | None = None) -> Floats:
         weights = self._own[listener_rows]
-        if current_song is not None and self.tables.songs.has_content[current_song]:
+        if current_song is not None and self._described[current_song]:
             weights = self._near(listener_rows, current_song)
         likenesses = likeness(self._songs.middle(weights), self._songs, self.state["importance"])
         if self.params["sampling"] == "top_n":
@@ -82,7 +83,7 @@ class CoolStart(Engine):
         listener_row, song_row = self.tables.listener_rows([listener_id])[0], self.tables.song_rows([song_id])[0]
         pulls = self._pulls(listener_row, song_row)
         known = self._known[[listener_row]]
-        if known @ self.tables.songs.has_content > 0:
+        if known.multiply(self._described).sum() > 0:
             songs = known.indices.astype(np.int64)
             return own_song_reasons(self.tables, listener_row, songs, known.data * pulls[songs], rest=0.0)
         return self._pick_reasons(listener_row, pulls)

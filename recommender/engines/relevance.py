@@ -80,7 +80,8 @@ class Relevance(Engine):
         if name not in FROM_HISTORY:
             return self.tables.songs.column(name)
         if name == "plays_in_country" and country != NOWHERE:
-            return np.asarray(self._country_plays[[country]].todense(), dtype=np.float64)[0]
+            plays: Floats = self._country_plays[[country]].toarray()[0]
+            return plays
         history = self.tables.history
         counted = np.ones(len(history)) if name == "listeners" else history.repetition
         if name == "plays_recent":

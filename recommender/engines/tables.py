@@ -230,7 +230,7 @@ def _ids(table: str, frame: pd.DataFrame, column: str) -> pd.Index:
     if absent.any():
         raise RowRejected(f"{table}: row {int(np.argmax(absent))} has no {column}")
     if len(values) and (pd.api.types.is_bool_dtype(values) or pd.api.types.is_float_dtype(values)):
-        raise RowRejected(f"{table}: row 0 has {column} {values.iloc[0]!r}; ids are whole numbers or text")
+        raise RowRejected(f"{table}: row 0 has {column} {values.tolist()[0]!r}; ids are whole numbers or text")
     whole = values.empty or pd.api.types.is_integer_dtype(values)
     ids: pd.Index = pd.Index(values.astype(np.int64 if whole else str), name=column)
     return ids
@@ -239,7 +239,7 @@ def _ids(table: str, frame: pd.DataFrame, column: str) -> pd.Index:
 def _unique_ids(table: str, frame: pd.DataFrame, column: str) -> pd.Index:
     ids = _ids(table, frame, column)
     if not ids.is_unique:
-        raise RowRejected(f"{table}: {column} {ids[ids.duplicated()][0]!r} stands twice")
+        raise RowRejected(f"{table}: {column} {ids[ids.duplicated()].tolist()[0]!r} stands twice")
     return ids
 
 
@@ -340,7 +340,7 @@ def _picked_songs(users: pd.DataFrame, song_ids: pd.Index) -> Texts:
     if (rows < 0).any():
         first = int(np.argmax(rows < 0))
         raise RowRejected(
-            f"users: {users.index[flat.index[first]]!r} picked song {flat.iloc[first]!r}, which the songs table lacks"
+            f"users: {users.index.tolist()[flat.index[first]]!r} picked song {flat.iloc[first]!r}, which the songs table lacks"
         )
     ends = np.cumsum([len(songs) for songs in picks])
     return _tuples(rows[end - len(songs) : end].tolist() for songs, end in zip(picks, ends, strict=True))
@@ -377,12 +377,12 @@ def _refuse(table: str, frame: pd.DataFrame, wrong: NDArray[np.bool_], column: s
     """Raise RowRejected naming the first row that is wrong, if one is."""
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise RowRejected(f"{table}: row {row} has {column} {frame[column].iloc[row]!r}, {why}")
+        raise RowRejected(f"{table}: row {row} has {column} {frame[column].tolist()[row]!r}, {why}")
 
 
 def _lookup(index: pd.Index, ids: Iterable[Any], fault: type[Exception], word: str) -> Rows:
     wanted = pd.Index(list(ids), tupleize_cols=False)
     rows = index.get_indexer(wanted).astype(np.int64)
     if (rows < 0).any():
-        raise fault(f"no {word} {wanted[int(np.argmax(rows < 0))]!r} in the tables")
+        raise fault(f"no {word} {wanted.tolist()[int(np.argmax(rows < 0))]!r} in the tables")
     return rows
