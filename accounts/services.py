@@ -1,6 +1,6 @@
 """What makes and changes accounts in bulk."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth.hashers import make_password
@@ -24,11 +24,10 @@ def listener_ids(*, source_ids: Iterable[str]) -> dict[str, int]:
     return dict(Listener.objects.filter(source_id__in=set(source_ids)).values_list("source_id", "pk"))
 
 
-def taken_usernames(*, imported: Iterable[ImportedListener]) -> set[str]:
-    """The usernames among these that belong to somebody else."""
-    source_ids = {_username(one): one.source_id for one in imported}
-    owners = Listener.objects.filter(username__in=source_ids).values_list("username", "source_id")
-    return {username for username, source_id in owners if source_id != source_ids[username]}
+def taken_usernames(*, usernames: Mapping[str, str]) -> set[str]:
+    """Of these usernames, by the source_id of who wants each, those that belong to somebody else."""
+    owners = Listener.objects.filter(username__in=set(usernames.values())).values_list("username", "source_id")
+    return {username for username, source_id in owners if usernames.get(source_id) != username}
 
 
 def save_listeners(*, imported: Collection[ImportedListener]) -> tuple[int, int]:
@@ -47,9 +46,7 @@ def save_listeners(*, imported: Collection[ImportedListener]) -> tuple[int, int]
 
 def _make(imported: list[ImportedListener]) -> None:
     made = Listener.objects.bulk_create(
-        Listener(
-            source_id=one.source_id, username=_username(one), country=one.country, password=make_password(None)
-        )
+        Listener(source_id=one.source_id, username=_username(one), country=one.country, password=make_password(None))
         for one in imported
     )
     group = Group.objects.get(name=LISTENERS)

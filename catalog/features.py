@@ -24,7 +24,7 @@ class Feature:
     def range_words(self) -> str:
         if self.low is None:
             return "a number"
-        return f"at least {self.low:g}" if self.high is None else f"from {self.low:g} to {self.high:g}"
+        return f"at least {self.low:.12g}" if self.high is None else f"from {self.low:.12g} to {self.high:.12g}"
 
 
 FEATURES = {
