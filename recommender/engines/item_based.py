@@ -12,6 +12,7 @@ Sources: Steck, "Embarrassingly shallow autoencoders for sparse data" (2019), fo
 "Autoencoders that don't overfit towards the identity" (2020), for dropout as a penalty p / (1 - p) diag(X'X).
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -21,9 +22,8 @@ from scipy import sparse
 
 from recommender.engines.base import Engine, Params, Reason, State
 from recommender.engines.learned import LearnedSongs
-from recommender.engines.params import Ranges, check_ranges
 from recommender.engines.preference import damped_repetitions, own_song_reasons, preferences, require_events
-from recommender.engines.tables import Floats, Rows, Tables
+from recommender.engines.tables import Floats, Rows, Tables, id_array
 
 
 def primal(X: sparse.csr_array, penalty: Floats) -> Floats:
@@ -54,13 +54,11 @@ class ItemBased(Engine):
     title = "Side by side"
     needs = ()  # history or ratings: one of them is enough
     defaults: ClassVar[Params] = {"regularisation": 20.0, "dropout": 0.0, "damping": 0.0}
-    ranges: ClassVar[Ranges] = {"regularisation": (1e-6, 1e9), "dropout": (0.0, 0.99), "damping": (0.0, 1e6)}
-
-    @classmethod
-    def settle(cls, params: Params | None) -> Params:
-        settled = super().settle(params)
-        check_ranges(cls.name, settled, cls.ranges)
-        return settled
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "regularisation": (1e-6, 1e9),
+        "dropout": (0.0, 0.99),
+        "damping": (0.0, 1e6),
+    }
 
     @classmethod
     def learn(cls, tables: Tables, params: Params, rng: np.random.Generator) -> State:
@@ -72,7 +70,7 @@ class ItemBased(Engine):
         X = X[np.diff(X.indptr) > 0]
         squares = X.power(2).sum(axis=0)
         penalty = params["regularisation"] + params["dropout"] / (1.0 - params["dropout"]) * squares
-        song_ids = tables.songs.ids[learned].to_numpy()
+        song_ids = id_array(tables.songs.ids[learned])
         if X.shape[0] >= X.shape[1]:
             return {"song_ids": song_ids, "weights": primal(X, penalty).astype(np.float32)}
         inverse, diagonal = dual(X, penalty)

@@ -6,7 +6,7 @@ side is kept: a listener is folded in by one exact half-step from whatever the t
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -19,9 +19,8 @@ from scipy import sparse
 from quasimusic.exceptions import TableNeeded
 from recommender.engines.base import Engine, Params, Reason, State
 from recommender.engines.learned import LearnedSongs
-from recommender.engines.params import Ranges, check_ranges
 from recommender.engines.preference import damped_repetitions, own_song_reasons, preferences, require_events
-from recommender.engines.tables import Floats, Rows, Tables
+from recommender.engines.tables import Floats, Rows, Tables, id_array
 from recommender.engines.weighted_mf.wals import Problem, Side, attribute, half_step, iterate, predict, weighted_mean
 
 RATINGS = "rated_"  # prefix of the rating head's arrays in the state
@@ -57,9 +56,9 @@ class WeightedMF(Engine):
         "regularisation": 0.5,
         "w0": 0.1,
         "alpha": 1.0,
-        "rating_regularisation": 1.0,
+        "rating_regularisation": 5.0,
     }
-    ranges: ClassVar[Ranges] = {
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
         "n_factors": (1, 512),
         "n_iterations": (1, 1000),
         "regularisation": (1e-6, 1e6),
@@ -67,12 +66,6 @@ class WeightedMF(Engine):
         "alpha": (0.0, 1e6),
         "rating_regularisation": (1e-6, 1e6),
     }
-
-    @classmethod
-    def settle(cls, params: Params | None) -> Params:
-        settled = super().settle(params)
-        check_ranges(cls.name, settled, cls.ranges)
-        return settled
 
     @classmethod
     def learn(cls, tables: Tables, params: Params, rng: np.random.Generator) -> State:
@@ -187,7 +180,7 @@ def _states(
     problem = Problem(values, weights, w0, regularisation, mean)
     for _, songs in iterate(problem, n_factors, rng):
         yield {
-            f"{prefix}song_ids": tables.songs.ids[learned].to_numpy(),
+            f"{prefix}song_ids": id_array(tables.songs.ids[learned]),
             f"{prefix}song_factors": songs.factors,
             f"{prefix}song_biases": songs.biases,
             f"{prefix}mean": np.array([mean]),
