@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from quasimusic.exceptions import TableNeeded
-from recommender.engines.base import Engine, Params, Reason, State
+from recommender.engines.base import BATCH, Engine, Params, Reason, State
 from recommender.engines.content import WEIGHTS, learn_content, likeness, points
 from recommender.engines.preference import damped_repetitions, own_song_reasons, preferences
 from recommender.engines.ranking import drawn, top_n
@@ -87,6 +87,20 @@ class CoolStart(Engine):
             songs = known.indices.astype(np.int64)
             return own_song_reasons(self.tables, listener_row, songs, known.data * pulls[songs], rest=0.0)
         return self._pick_reasons(listener_row, pulls)
+
+    def nearest(self, n: int) -> tuple[NDArray[Any], Floats]:
+        """The n songs most like each song, itself left out: ids (n_songs, n) and likeness float64 (n_songs, n).
+
+        Padded with -1 and NaN. The first step of the engine, whoever listens.
+        """
+        rows = np.full((self.tables.n_songs, n), -1, dtype=np.int64)
+        likenesses = np.full(rows.shape, np.nan)
+        for start in range(0, self.tables.n_songs, BATCH):
+            chunk = slice(start, start + BATCH)
+            block = likeness(self._songs.rows(chunk), self._songs, self.state["importance"])
+            block[np.arange(len(block)), start + np.arange(len(block))] = np.nan
+            rows[chunk], likenesses[chunk] = top_n(block, n)
+        return self._ids(rows), likenesses
 
     def _near(self, listener_rows: Rows, current_song: int) -> sparse.csr_array:
         """1 for the songs each listener knows among those nearest the current one, and for the current one."""

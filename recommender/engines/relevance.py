@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.stats import rankdata
 
-from quasimusic.exceptions import TableNeeded
+from quasimusic.exceptions import ParameterOutOfRange, TableNeeded
 from recommender.engines.base import Engine, Params, Reason, State
 from recommender.engines.tables import Floats, Rows, Tables
 
@@ -29,6 +29,15 @@ class Relevance(Engine):
     needs: ClassVar[tuple[str, ...]] = ("songs",)
     defaults: ClassVar[Params] = {"columns": None, "recent_days": 30.0}
     ranges = {"recent_days": (0.0, 36500.0)}
+
+    @classmethod
+    def settle(cls, params: Params | None) -> Params:
+        settled = super().settle(params)
+        if isinstance(settled["columns"], str):
+            raise ParameterOutOfRange(
+                f"relevance: columns is {settled['columns']!r}; it must be a list of names or None"
+            )
+        return settled
 
     @classmethod
     def learn(cls, tables: Tables, params: Params, rng: np.random.Generator) -> State:

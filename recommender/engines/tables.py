@@ -339,9 +339,8 @@ def _picked_songs(users: pd.DataFrame, song_ids: pd.Index) -> Texts:
     rows = pd.Index(song_ids.astype(str)).get_indexer(pd.Index(flat))
     if (rows < 0).any():
         first = int(np.argmax(rows < 0))
-        raise RowRejected(
-            f"users: {users.index.tolist()[flat.index[first]]!r} picked song {flat.iloc[first]!r}, which the songs table lacks"
-        )
+        listener = users.index.tolist()[flat.index[first]]
+        raise RowRejected(f"users: {listener!r} picked song {flat.iloc[first]!r}, which the songs table lacks")
     ends = np.cumsum([len(songs) for songs in picks])
     return _tuples(rows[end - len(songs) : end].tolist() for songs, end in zip(picks, ends, strict=True))
 

@@ -132,7 +132,9 @@ def test_a_rating_that_is_none_is_refused(songs, ratings, rating):
 
 @pytest.mark.parametrize("repetition", [0, -2, np.nan, np.inf, "often"])
 def test_a_repetition_that_is_none_is_refused(songs, history, repetition):
-    with pytest.raises(RowRejected, match="history: row 2 has repetition .*, not a number from 1 to any finite number"):
+    with pytest.raises(
+        RowRejected, match=r"history: row 2 has repetition .*, not a number from 1 to any finite number"
+    ):
         Tables.from_frames(songs=songs, history=history.assign(repetition=[1, 2, repetition]))
 
 
