@@ -28,7 +28,7 @@ def main() -> int:
     options = _options()
     if _taken(options.port):
         return _complain(
-            f"Port {options.port} is taken. Stop what listens there, or choose another: make run PORT=8001"
+            f"Port {options.port} is taken. Free it, or choose another: make run PORT=8001"
         )
     if options.dataset and not options.dataset.is_dir():
         return _complain(f"No folder {options.dataset}. DATASET is a folder of songs.csv, history.csv and so on.")
@@ -49,9 +49,8 @@ def write_env(path: Path) -> None:
     except FileExistsError:
         return
     with os.fdopen(handle, "w") as file:
-        file.write(
-            f"# Written by `make run`; .env.example tells what else can stand here.\nSECRET_KEY={secrets.token_urlsafe(50)}\n"
-        )
+        file.write("# Written by `make run`; .env.example tells what else can stand here.\n")
+        file.write(f"SECRET_KEY={secrets.token_urlsafe(50)}\n")
 
 
 def _options() -> argparse.Namespace:

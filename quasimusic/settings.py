@@ -87,6 +87,8 @@ else:
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": DATA_DIR / "quasimusic.sqlite3",
+            # A file, so that the suite's threads and workers contend as they do in service.
+            "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
             "OPTIONS": {
                 # A writer takes its lock when the transaction begins, so two of them queue instead of failing midway.
                 "transaction_mode": "IMMEDIATE",

@@ -88,8 +88,8 @@ def _songs() -> pd.DataFrame:
     frame["artist"] = frame["artist"].map(lambda pk: "" if pd.isna(pk) else str(int(pk)))
     frame["tags"] = frame["tags"].map(LIST_SEPARATOR.join)
     others = pd.DataFrame(frame.pop("other").tolist(), index=frame.index)
-    numbers = frame[list(NUMBERS)].astype("float64")
-    return pd.concat([frame.drop(columns=list(NUMBERS)), numbers, others], axis=1).dropna(axis="columns", how="all")
+    numbers = pd.concat([frame[list(NUMBERS)].astype("float64"), others], axis=1)
+    return pd.concat([frame.drop(columns=list(NUMBERS)), numbers.dropna(axis="columns", how="all")], axis=1)
 
 
 def _users() -> pd.DataFrame:

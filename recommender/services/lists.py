@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
+import numpy as np
 from django.conf import settings
 from django.db.models import F, Max
 from django.utils import timezone
@@ -13,6 +14,7 @@ from django.utils import timezone
 from accounts.models import Listener
 from catalog.models import Song
 from listening.models import History, Impression, Pick, Rating
+from quasimusic.exceptions import UnknownEngine
 from recommender import cache
 from recommender.cache import EVERYONE, StoredItem, StoredLists
 from recommender.engines import ENGINES
@@ -126,13 +128,16 @@ def recommend(*, listener: Listener, n: int, engine: str = HYBRID) -> list[tuple
     """The n best songs of one listener, made now: (song, score, reason), best first."""
     tables = load_tables()
     _, band = load_band(tables)
-    speaker = band if engine == HYBRID else band.engines[engine]
-    ids, scores = speaker.recommend([listener.pk], n)
+    if engine != HYBRID:
+        if engine not in band.engines:
+            raise UnknownEngine(f"{engine} is not in the active run; it has {', '.join(band.engines)}.")
+        band = Hybrid({engine: band.engines[engine]}, max_per_artist=None)
+    ids, scores, shares = band.blend([listener.pk], n)
     songs = Song.objects.for_cards().in_bulk([int(pk) for pk in ids[0] if pk != -1])
     titles = _titles(tables)
     return [
-        (songs[int(pk)], float(score), sentence(speaker.explain(listener.pk, pk), titles))
-        for pk, score in zip(ids[0], scores[0], strict=True)
+        (songs[int(pk)], float(score), _reason(band, listener.pk, pk, parts, titles))
+        for pk, score, parts in zip(ids[0], scores[0], shares[0], strict=True)
         if pk != -1
     ]
 
@@ -190,7 +195,7 @@ class _Bench:
             tuple(
                 StoredItem(
                     song_id=int(pk),
-                    reason=sentence(self.band.explain(listener_id, pk), self.titles),
+                    reason=_reason(self.band, listener_id, pk, parts, self.titles),
                     shares=_told_shares(self.band, parts),
                 )
                 for pk, parts in zip(row, row_shares, strict=True)
@@ -201,6 +206,14 @@ class _Bench:
 
     def _stored(self, shelves: dict[str, tuple[StoredItem, ...]]) -> StoredLists:
         return StoredLists(uuid.uuid4().hex, self.made_at, self.run.pk, shelves)
+
+
+def _reason(band: Hybrid, listener_id: int, song_id: int, parts: Floats, titles: dict[int, str]) -> str:
+    """In words, why the engine with the greatest share chose the song; the next one's word where it has none."""
+    engines = list(band.engines.values())
+    speaking = [engines[place] for place in np.argsort(-parts, kind="stable") if parts[place] > 0]
+    words = (sentence(engine.explain(listener_id, song_id), titles) for engine in speaking)
+    return next((said for said in words if said), "")
 
 
 def _told_shares(band: Hybrid, parts: Floats) -> dict[str, float]:
@@ -257,8 +270,7 @@ def _note_impressions(
     listener: Listener, lists: StoredLists, shown: dict[str, list[StoredItem]]
 ) -> dict[tuple[str, int], int]:
     """Write what is shown, once a list and shelf however often the page is loaded; ids by (shelf, song id)."""
-    noted = listener.impressions.filter(list_id=lists.list_id)
-    before = set(noted.values_list("shelf", "song_id"))
+    noted = _noted(listener, lists)
     now = timezone.now()
     fresh = [
         Impression(
@@ -267,11 +279,17 @@ def _note_impressions(
         )
         for name, items in shown.items()
         for rank, item in enumerate(items, start=1)
-        if (name, item.song_id) not in before
+        if (name, item.song_id) not in noted
     ]  # fmt: skip
-    if fresh:
-        Impression.objects.bulk_create(fresh, ignore_conflicts=True)
-    return {(shelf, song_id): pk for shelf, song_id, pk in noted.values_list("shelf", "song_id", "pk")}
+    if not fresh:
+        return noted
+    Impression.objects.bulk_create(fresh, ignore_conflicts=True)
+    return _noted(listener, lists)
+
+
+def _noted(listener: Listener, lists: StoredLists) -> dict[tuple[str, int], int]:
+    rows = listener.impressions.filter(list_id=lists.list_id)
+    return {(shelf, song_id): pk for shelf, song_id, pk in rows.values_list("shelf", "song_id", "pk")}
 
 
 def shelf_title(name: str) -> str:

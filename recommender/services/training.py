@@ -72,6 +72,8 @@ def evaluate_band(
     An engine that has not is told under its name: {"left_out": why}. Writes nothing.
     """
     train, held_out = split(load_tables(), fraction=HELD_OUT, rng=np.random.default_rng(seed))
+    if not held_out.nnz:
+        raise TableNeeded("Nothing can be measured: no listener has played or rated two songs yet.")
     fitted: dict[str, Engine] = {}
     results: dict[str, dict[str, Any]] = {}
     for name, engine_class in ENGINES.items():
@@ -122,7 +124,7 @@ def _fit_all(
         report(_told(fit))
     metrics = {fit.engine: fit.metrics for fit in run.fits.all()}
     run.weights = _weights(measured, metrics)
-    if measured:
+    if measured and held_out.nnz:
         run.metrics = evaluate(Hybrid(measured, run.weights), held_out, K).to_dict()
 
 
@@ -132,8 +134,7 @@ def _fit_one(
     """Fit on the training part for the metrics and on everything for service; the former, by name, if all went well."""
     engine_class = ENGINES[fit.engine]
     try:
-        measured = engine_class.fit(train, params, rng=np.random.default_rng(fit.run.seed))
-        fit.metrics = evaluate(measured, held_out, K).to_dict()
+        measured = _measure(fit, train, held_out, params, fit.run.seed)
         serving = engine_class.fit(tables, params, rng=np.random.default_rng(fit.run.seed))
         save(artefact_folder(fit.run, fit.engine), serving)
     except TableNeeded as fault:
@@ -147,6 +148,16 @@ def _fit_one(
     return {fit.engine: measured}
 
 
+def _measure(
+    fit: EngineFit, train: Tables, held_out: sparse.csr_array, params: Mapping[str, Any] | None, seed: int
+) -> Engine:
+    """The engine fitted on the training part; its metrics are noted where anything is held out to be found."""
+    measured = ENGINES[fit.engine].fit(train, params, rng=np.random.default_rng(seed))
+    if held_out.nnz:
+        fit.metrics = evaluate(measured, held_out, K).to_dict()
+    return measured
+
+
 def _keep_one(
     fit: EngineFit, active: TrainingRun, tables: Tables, train: Tables, held_out: sparse.csr_array
 ) -> dict[str, Engine]:
@@ -156,8 +167,7 @@ def _keep_one(
         fit.state, fit.note = EngineFit.State.LEFT_OUT, f"{active} has none to keep"
         return {}
     fit.state, fit.params = EngineFit.State.KEPT, before.params
-    measured = ENGINES[fit.engine].fit(train, before.params, rng=np.random.default_rng(active.seed))
-    fit.metrics = evaluate(measured, held_out, K).to_dict()
+    measured = _measure(fit, train, held_out, before.params, active.seed)
     save(artefact_folder(fit.run, fit.engine), load_engine(active, fit.engine, tables))
     return {fit.engine: measured}
 
@@ -165,7 +175,7 @@ def _keep_one(
 def _weights(
     engines: Mapping[str, Engine], metrics: Mapping[str, Mapping[str, Any]], strategy: str | None = None
 ) -> dict[str, float]:
-    if (strategy or settings.WEIGHTS_STRATEGY) == "accuracy":
+    if (strategy or settings.WEIGHTS_STRATEGY) == "accuracy" and all(metrics[name] for name in engines):
         return accuracy_weights({name: metrics[name]["ndcg"]["mean"] for name in engines})
     return uniform_weights(list(engines))
 
@@ -179,11 +189,12 @@ def _told(fit: EngineFit) -> str:
 
 
 def _pass_gate(run: TrainingRun, active: TrainingRun | None, report: Report) -> None:
-    """Serve the run unless it is worse than the active one by more than the tolerance."""
-    if not run.metrics:
+    """Serve the run unless it is clearly worse than the active one."""
+    if not run.weights:
         _finish(run, TrainingRun.State.FAILED, note="No engine could be trained; see the engines of the run.")
-    elif active is not None and active.metrics and _ndcg(run) < _ndcg(active) * (1 - settings.GATE_TOLERANCE):
-        note = f"ndcg@{K} {_ndcg(run):.4f} against {_ndcg(active):.4f} of {active}, which goes on serving."
+    elif active is not None and _is_worse(run.metrics, active.metrics):
+        shown = (f"{metrics['ndcg']['mean']:.4f}" for metrics in (run.metrics, active.metrics))
+        note = f"ndcg@{K} {' against '.join(shown)} of {active}, which goes on serving."
         _finish(run, TrainingRun.State.REFUSED, note=note)
     else:
         _finish(run, TrainingRun.State.READY)
@@ -191,8 +202,11 @@ def _pass_gate(run: TrainingRun, active: TrainingRun | None, report: Report) -> 
     report(f"{run}: {run.get_state_display()}{', active' if run.is_active else ''}. {run.note}".strip())
 
 
-def _ndcg(run: TrainingRun) -> float:
-    return run.metrics["ndcg"]["mean"]
+def _is_worse(metrics: dict[str, Any], active: dict[str, Any]) -> bool:
+    """Whether even the upper end of the 95% interval of ndcg falls short of the active run's by the tolerance."""
+    if not metrics or not active:
+        return False
+    return metrics["ndcg"]["high"] < active["ndcg"]["mean"] * (1 - settings.GATE_TOLERANCE)
 
 
 def _finish(run: TrainingRun, state: TrainingRun.State, note: str = "") -> None:

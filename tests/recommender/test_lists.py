@@ -1,0 +1,161 @@
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from accounts.models import Listener
+from catalog.models import Genre, Song
+from listening.models import History, Impression
+from listening.services import rate_song, save_picks
+from quasimusic.exceptions import ModelsAbsent
+from recommender import cache
+from recommender.engines import ENGINES
+from recommender.services import lists, training
+
+
+@pytest.fixture
+def trained(two_camps):
+    training.train_band(seed=1)
+    return two_camps
+
+
+def songs_of(shelf):
+    return [card.song for card in shelf.cards]
+
+
+def test_before_any_training_home_shows_what_is_popular(two_camps):
+    home = lists.home(listener=two_camps[0])
+    assert home.pending
+    popularity = [song.popularity for song in songs_of(home.shelves[0])]
+    assert popularity == sorted(popularity, reverse=True)
+
+
+def test_refreshing_without_models_says_what_to_do(two_camps):
+    with pytest.raises(ModelsAbsent, match="train_models"):
+        lists.refresh_everybody()
+
+
+def test_every_listener_has_a_hybrid_list_and_a_shelf_for_each_engine(trained):
+    assert lists.refresh_everybody() == len(trained)
+    for listener in trained:
+        home = lists.home(listener=listener)
+        assert [shelf.name for shelf in home.shelves] == ["hybrid", *ENGINES]
+        assert home.shelves[0].title == "For you"
+        assert not home.pending
+        assert not home.stale
+        assert all(shelf.cards for shelf in home.shelves)
+
+
+def test_lists_hold_what_the_listener_likes_and_nothing_they_know(trained):
+    lists.refresh_everybody()
+    for i, listener in enumerate(trained):
+        hybrid = songs_of(lists.home(listener=listener).shelves[0])
+        in_genre = sum(song.genre.name == ("calm", "loud")[i % 2] for song in hybrid)
+        assert in_genre > 0.8 * len(hybrid)
+        assert not History.objects.filter(listener=listener, song__in=hybrid).exists()
+
+
+def test_cards_say_why_and_who_spoke(trained):
+    lists.refresh_everybody()
+    for card in lists.home(listener=trained[0]).shelves[0].cards:
+        assert card.reason
+        assert sum(card.shares.values()) == pytest.approx(1, abs=0.001)
+
+
+def test_what_is_shown_is_noted_once_however_often_the_page_is_loaded(trained):
+    lists.refresh_everybody()
+    first = lists.home(listener=trained[0])
+    noted = Impression.objects.count()
+    again = lists.home(listener=trained[0])
+    assert noted == sum(len(shelf.cards) for shelf in first.shelves)
+    assert Impression.objects.count() == noted
+    assert again == first
+    impression = Impression.objects.get(pk=first.shelves[0].cards[0].impression_id)
+    assert (impression.shelf, impression.rank, impression.listener) == ("hybrid", 1, trained[0])
+
+
+def test_a_song_heard_since_leaves_the_page_at_once_and_the_list_is_behind(trained):
+    lists.refresh_everybody()
+    listener = trained[0]
+    song = lists.home(listener=listener).shelves[0].cards[0].song
+    rate_song(listener=listener, song=song, rating=5)
+    home = lists.home(listener=listener)
+    assert home.stale
+    assert all(song not in songs_of(shelf) for shelf in home.shelves)
+    assert lists.listeners_behind() == [listener.pk]
+    lists.refresh_listeners(listener_ids=[listener.pk])
+    assert lists.listeners_behind() == []
+
+
+def test_a_newcomer_is_served_without_retraining_by_what_they_picked(trained):
+    lists.refresh_everybody()
+    newcomer = Listener.objects.create_user("newcomer")
+    assert lists.home(listener=newcomer).pending
+    save_picks(listener=newcomer, genres=[Genre.objects.get(name="loud")], songs=[])
+    lists.refresh_listeners(listener_ids=[newcomer.pk])
+    shelves = {shelf.name: songs_of(shelf) for shelf in lists.home(listener=newcomer).shelves}
+    assert {song.genre.name for song in shelves["coolstart"]} == {"loud"}
+    assert shelves["hybrid"]
+
+
+def test_lists_change_with_what_a_newcomer_plays(trained):
+    newcomer = Listener.objects.create_user("newcomer")
+    lists.refresh_everybody()
+    before = songs_of(lists.home(listener=newcomer).shelves[0])
+    for song in Song.objects.filter(genre__name="calm")[:5]:
+        History.objects.create(listener=newcomer, song=song, repetition=3, last_played_at=timezone.now())
+    lists.refresh_listeners(listener_ids=lists.listeners_behind())
+    after = songs_of(lists.home(listener=newcomer).shelves[0])
+    calm = sum(song.genre.name == "calm" for song in after)
+    assert after != before
+    assert calm > 0.8 * len(after)
+
+
+def test_a_refresh_that_breaks_off_leaves_the_old_generation_serving(trained):
+    lists.refresh_everybody()
+    serving = cache.serving_generation()
+
+    def break_off(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lists.refresh_everybody(progress=break_off)
+    assert cache.serving_generation() == serving
+    assert not lists.home(listener=trained[0]).pending
+
+
+def test_a_new_song_has_neighbours_by_its_genre_until_the_next_refresh(trained):
+    lists.refresh_everybody()
+    loud = Song.objects.filter(genre__name="loud").first()
+    assert {song.genre.name for song in songs_of(lists.near_song(song=loud))} == {"loud"}
+    fresh = Song.objects.create(title="Fresh", genre=loud.genre)
+    near = songs_of(lists.near_song(song=fresh))
+    assert near
+    assert {song.genre for song in near} == {loud.genre}
+
+
+def test_home_takes_the_same_few_queries_for_one_card_and_for_many(trained, django_assert_num_queries):
+    lists.refresh_everybody()
+    n_cards = [sum(len(shelf.cards) for shelf in lists.home(listener=trained[0]).shelves)]
+    with django_assert_num_queries(7):
+        lists.home(listener=trained[0])
+    kept = lists.home(listener=trained[0]).shelves[0].cards[0].song
+    Song.objects.exclude(pk=kept.pk).delete()
+    n_cards.append(sum(len(shelf.cards) for shelf in lists.home(listener=trained[0]).shelves))
+    with django_assert_num_queries(7):
+        lists.home(listener=trained[0])
+    assert n_cards[0] > 30 > n_cards[1]
+
+
+def test_recommend_prints_songs_and_reasons(trained, capsys):
+    call_command("recommend", trained[0].username, "-n", "5")
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 5
+    assert any("because" in line or "listeners like you" in line for line in lines)
+
+
+def test_events_of_an_hour_ago_are_left_to_the_hourly_refresh(trained):
+    lists.refresh_everybody()
+    History.objects.filter(listener=trained[0]).update(last_played_at=timezone.now() - timedelta(hours=2))
+    assert lists.listeners_behind() == []

@@ -1,0 +1,137 @@
+import json
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from listening.models import History, Rating
+from quasimusic.exceptions import ArtefactBroken, InputFault, UnknownEngine
+from recommender.engines import ENGINES
+from recommender.loading import artefact_folder, load_band, load_engine, load_tables
+from recommender.models import EngineFit, TrainingRun, Weights
+from recommender.services import training
+
+
+def states(run):
+    return {fit.engine: fit.state for fit in run.fits.all()}
+
+
+def test_a_first_run_fits_every_engine_and_serves(two_camps):
+    run = training.train_band(seed=1)
+    assert states(run) == dict.fromkeys(ENGINES, "fitted")
+    assert run.is_active
+    assert run.metrics["ndcg"]["mean"] > 0.1
+    assert sum(run.weights.values()) == pytest.approx(1)
+    assert Weights.objects.first().values == run.weights
+
+
+def test_stored_engines_answer_as_the_fitted_ones(two_camps):
+    run = training.train_band(seed=1)
+    tables = load_tables()
+    for name, engine in ENGINES.items():
+        fitted = engine.fit(tables, rng=np.random.default_rng(1))
+        ids, scores = fitted.recommend(tables.users.ids, 10)
+        stored_ids, stored_scores = load_engine(run, name, tables).recommend(tables.users.ids, 10)
+        assert (ids == stored_ids).all()
+        np.testing.assert_array_equal(scores, stored_scores)
+
+
+def test_engines_without_their_tables_are_left_out_by_name_and_the_band_plays_on(two_camps):
+    History.objects.all().delete()
+    Rating.objects.all().delete()
+    run = training.train_band(seed=1)
+    playing = {"relevance", "coolstart"}
+    assert {name for name, state in states(run).items() if state == "fitted"} == playing
+    assert set(run.weights) == playing
+    assert run.is_active
+    assert "history" in run.fits.get(engine="weighted_mf").note
+    with pytest.raises(CommandError, match="two songs"):
+        call_command("evaluate_models", verbosity=0)
+
+
+def test_a_catalogue_of_nothing_trains_nothing_and_says_so(db):
+    with pytest.raises(CommandError, match="No engine could be trained"):
+        call_command("train_models", verbosity=0)
+    assert TrainingRun.objects.get().state == "failed"
+
+
+def test_an_unknown_engine_is_refused_before_anything_is_written(two_camps):
+    with pytest.raises(UnknownEngine, match=r"nonesuch.*weighted_mf"):
+        training.train_band(seed=1, engines=["nonesuch"])
+    assert not TrainingRun.objects.exists()
+
+
+def test_training_one_engine_keeps_the_others(two_camps):
+    first = training.train_band(seed=1)
+    second = training.train_band(seed=1, engines=["weighted_mf"])
+    assert states(second) == {**dict.fromkeys(ENGINES, "kept"), "weighted_mf": "fitted"}
+    assert second.is_active
+    tables = load_tables()
+    kept, before = (load_engine(run, "item_based", tables) for run in (second, first))
+    np.testing.assert_array_equal(kept.recommend(tables.users.ids, 5)[0], before.recommend(tables.users.ids, 5)[0])
+
+
+def test_the_gate_refuses_a_run_that_is_worse(two_camps):
+    good = training.train_band(seed=1)
+    TrainingRun.objects.filter(pk=good.pk).update(metrics={**good.metrics, "ndcg": {"mean": 1.5}})
+    worse = training.train_band(seed=1)
+    good.refresh_from_db()
+    assert worse.state == "refused"
+    assert "1.5" in worse.note
+    assert good.is_active
+    assert not worse.is_active
+
+
+def test_rolling_back_lets_the_earlier_run_serve(two_camps):
+    first = training.train_band(seed=1)
+    training.train_band(seed=2)
+    training.activate_run(run=first)
+    assert load_band(load_tables())[0] == first
+    assert TrainingRun.objects.filter(is_active=True).count() == 1
+
+
+def test_a_failed_run_cannot_be_activated(two_camps):
+    run = TrainingRun.objects.create(state="failed", started_at="2026-01-01T00:00Z", seed=0)
+    with pytest.raises(InputFault, match="cannot serve"):
+        training.activate_run(run=run)
+
+
+def test_models_of_old_runs_go_and_their_rows_stay(two_camps, settings):
+    settings.RUNS_KEPT = 2
+    runs = [training.train_band(seed=1) for _ in range(4)]
+    for run in runs:
+        run.refresh_from_db()
+    assert [run.state for run in runs] == ["pruned", "pruned", "ready", "ready"]
+    assert [artefact_folder(run).exists() for run in runs] == [False, False, True, True]
+
+
+def test_a_broken_artefact_is_left_out_and_the_band_plays_on(two_camps, caplog):
+    run = training.train_band(seed=1)
+    (artefact_folder(run, "weighted_mf") / "arrays.npz").write_bytes(b"not an archive")
+    _, band = load_band(load_tables())
+    assert set(band.engines) == set(ENGINES) - {"weighted_mf"}
+    assert "weighted_mf" in caplog.text
+    with pytest.raises(ArtefactBroken):
+        load_engine(run, "weighted_mf", load_tables())
+
+
+def test_an_engine_that_fails_is_told_and_left_out(two_camps, caplog):
+    run = training.train_band(seed=1, params={"weighted_mf": {"n_factors": -5}})
+    fit = run.fits.get(engine="weighted_mf")
+    assert fit.state == EngineFit.State.FAILED
+    assert "n_factors" in fit.note
+    assert run.is_active
+    assert "weighted_mf" not in run.weights
+
+
+def test_evaluation_prints_every_engine_and_the_hybrid_as_json(two_camps, tmp_path):
+    file = tmp_path / "figures.json"
+    call_command("evaluate_models", json=str(file), verbosity=0)
+    figures = json.loads(file.read_text())
+    assert set(figures) == {*ENGINES, "hybrid"}
+    for row in figures.values():
+        assert 0 <= row["ndcg"]["mean"] <= 1
+        assert 0 <= row["recall"]["mean"] <= 1
+        assert 0 < row["coverage"] <= 1
+    for name in ("user_based", "weighted_mf", "item_based", "hybrid"):
+        assert figures[name]["ndcg"]["mean"] > 1.3 * figures["relevance"]["ndcg"]["mean"]
