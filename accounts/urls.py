@@ -1,1 +1,5 @@
-urlpatterns = []
+from django.urls import path
+
+from accounts import views
+
+urlpatterns = [path("", views.profile, name="profile")]

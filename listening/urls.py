@@ -1,1 +1,10 @@
-urlpatterns = []
+from django.urls import path
+
+from listening import views
+
+urlpatterns = [
+    path("history/", views.history, name="history"),
+    path("plays/", views.plays, name="plays"),
+    path("tastes/", views.picks, name="picks"),
+    path("songs/<int:pk>/rating", views.song_rating, name="song-rating"),
+]

@@ -1,1 +1,8 @@
-urlpatterns = []
+from django.urls import path
+
+from recommender import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("songs/<int:pk>/", views.song, name="song"),
+]

@@ -1,0 +1,42 @@
+// What every page does: changes of page by htmx, told to readers and shown in the navigation.
+
+import { csrfToken } from "./csrf.js";
+import { notice } from "./notices.js";
+
+const words = document.body.dataset;
+let pressedStar = -1;
+
+function markPlace() {
+  for (const place of document.querySelectorAll("a.place")) {
+    const here = place.pathname === "/" ? location.pathname === "/" : location.pathname.startsWith(place.pathname);
+    if (here) place.setAttribute("aria-current", "page");
+    else place.removeAttribute("aria-current");
+  }
+}
+
+document.addEventListener("htmx:configRequest", (event) => {
+  event.detail.headers["X-CSRFToken"] = csrfToken();
+});
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, target } = event.detail;
+  // A fault is a page of its own; it has no place inside a part of one.
+  if (xhr.status >= 400 && target.id !== "page") {
+    event.detail.shouldSwap = false;
+    notice(words.wordFault);
+  }
+  pressedStar = [...target.querySelectorAll(".star")].indexOf(document.activeElement);
+});
+
+document.addEventListener("htmx:afterSettle", (event) => {
+  const settled = event.detail.elt;
+  if (settled.id === "page") settled.focus({ preventScroll: true });
+  // Rating replaces the stars: whoever pressed one finds the focus where it was.
+  if (settled.matches(".stars")) settled.querySelectorAll(".star")[pressedStar]?.focus();
+  markPlace();
+});
+
+document.addEventListener("htmx:sendError", () => notice(words.wordOffline));
+document.addEventListener("htmx:historyRestore", markPlace);
+
+markPlace();
