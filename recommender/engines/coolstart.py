@@ -1,6 +1,5 @@
 """CoolStart, "Are you a newcomer?": songs that sound like what a listener has around, from the first minute on."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -164,19 +163,23 @@ def _freshness(tables: Tables, half_life_days: float) -> sparse.csr_array:
 
 def _picked_songs(tables: Tables) -> sparse.csr_array:
     """1 for each song picked at sign-up, CSR (n_listeners, n_songs)."""
-    return _indicator(tables.users.songs, tables.n_songs)
+    picks = pd.Series(tables.users.songs).explode().dropna()
+    return _ones(picks.index.to_numpy(), picks.to_numpy(dtype=np.int64), (tables.n_listeners, tables.n_songs))
 
 
 def _picked_genres(tables: Tables) -> sparse.csr_array:
     """1 for each genre picked at sign-up, CSR (n_listeners, n_genres); genres no song has are left out."""
-    codes = [tables.songs.genre_names.get_indexer(pd.Index(genres)) for genres in tables.users.genres]
-    return _indicator([picked[picked >= 0] for picked in codes], len(tables.songs.genre_names))
+    names = tables.songs.genre_names
+    picks = pd.Series(tables.users.genres).explode().dropna()
+    codes = names.get_indexer(pd.Index(picks))
+    return _ones(picks.index.to_numpy()[codes >= 0], codes[codes >= 0], (tables.n_listeners, len(names)))
 
 
-def _indicator(columns: Sequence[Any] | NDArray[Any], width: int) -> sparse.csr_array:
-    rows = np.repeat(np.arange(len(columns)), [len(set(picked)) for picked in columns])
-    flat = np.array([column for picked in columns for column in sorted(set(picked))], dtype=np.int64)
-    return sparse.csr_array((np.ones(len(flat)), (rows, flat)), shape=(len(columns), width))
+def _ones(rows: NDArray[np.integer], columns: NDArray[np.integer], shape: tuple[int, int]) -> sparse.csr_array:
+    """1 at each place named, however often it is named."""
+    ones = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
+    ones.data[:] = 1.0  # scipy has added up what was named twice
+    return ones
 
 
 def _songs_of_genres(tables: Tables) -> sparse.csr_array:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from quasimusic.exceptions import ParameterOutOfRange, TableNeeded, UnknownListener, UnknownSong
-from recommender.engines import ENGINES
+from recommender.engines import ENGINES, base
 from recommender.engines.artefacts import load, save
 from recommender.engines.tables import Tables
 from tests.engines.conftest import NOW
@@ -45,6 +45,14 @@ def test_recommend_gives_rows_in_the_order_asked(fitted, planted):
         alone, alone_scores = fitted.recommend([listener], 7)
         assert np.array_equal(alone[0], ids[place])
         assert np.allclose(alone_scores[0], scores[place], rtol=1e-9, atol=1e-12)
+
+
+def test_many_listeners_are_served_in_batches(fitted, planted, monkeypatch):
+    ids, scores = fitted.recommend(planted.users.ids, 6, current_song=planted.songs.ids[5])
+    monkeypatch.setattr(base, "BATCH", 7)
+    batched_ids, batched_scores = fitted.recommend(planted.users.ids, 6, current_song=planted.songs.ids[5])
+    assert np.array_equal(ids, batched_ids)
+    assert np.allclose(scores, batched_scores, rtol=1e-9, atol=1e-12)
 
 
 def test_nobody_asked_nobody_answered(fitted):

@@ -64,6 +64,14 @@ def test_a_genre_nobody_plays_says_nothing(world):
     assert (ids == -1).all()
 
 
+def test_a_pick_made_twice_is_one_pick(world):
+    first, second = songs_of(world, 0)[0], songs_of(world, 1)[0]
+    once = fit(with_newcomer(world, picks=[first, second], genres=GENRES[0]))
+    twice = fit(with_newcomer(world, picks=[first, second, first], genres=f"{GENRES[0]}|{GENRES[0]}"))
+    ids = world.songs["song_id"]
+    assert np.array_equal(once.score(NEWCOMER, ids), twice.score(NEWCOMER, ids))
+
+
 def test_plays_outweigh_picks(world):
     engine = fit(with_newcomer(world, plays=songs_of(world, 1), genres=GENRES[2]))
     assert tastes_offered(world, engine) == {1}
