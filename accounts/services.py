@@ -17,6 +17,7 @@ class ImportedListener:
     source_id: str
     username: str = ""
     country: str = ""
+    display_name: str = ""
 
 
 def listener_ids(*, source_ids: Iterable[str]) -> dict[str, int]:
@@ -46,7 +47,13 @@ def save_listeners(*, imported: Collection[ImportedListener]) -> tuple[int, int]
 
 def _make(imported: list[ImportedListener]) -> None:
     made = Listener.objects.bulk_create(
-        Listener(source_id=one.source_id, username=_username(one), country=one.country, password=make_password(None))
+        Listener(
+            source_id=one.source_id,
+            username=one.username or one.source_id,
+            country=one.country,
+            display_name=one.display_name,
+            password=make_password(None),
+        )
         for one in imported
     )
     group = Group.objects.get(name=LISTENERS)
@@ -60,7 +67,3 @@ def _brought_up_to_date(listener: Listener, imported: ImportedListener) -> bool:
     listener.username = imported.username or listener.username
     listener.country = imported.country or listener.country.code
     return before != (listener.username, listener.country.code)
-
-
-def _username(imported: ImportedListener) -> str:
-    return imported.username or imported.source_id

@@ -1,0 +1,1 @@
+"""A quasi-real world from a seed: planned without a database, written in one transaction."""
