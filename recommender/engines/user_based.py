@@ -93,9 +93,9 @@ class UserBased(Engine):
         parts = self._members[voters]
         own = self._weighted[listener_row]
         summands = own.data * (parts.T @ parts[:, [song_row]].toarray()[:, 0])[own.indices]
-        strongest = own.indices[np.argsort(-summands, kind="stable")[:SONGS_SHOWN]]
-        shared = tuple(self.tables.songs.ids[strongest[np.sort(-summands)[:SONGS_SHOWN] < 0]].tolist())
-        return (Reason(kind="listeners", share=1.0, song_ids=shared, value=float(len(voters))),)
+        strongest = np.argsort(-summands, kind="stable")[:SONGS_SHOWN]
+        shared = self.tables.songs.ids[own.indices[strongest[summands[strongest] > 0]]]
+        return (Reason(kind="listeners", share=1.0, song_ids=tuple(shared.tolist()), value=float(len(voters))),)
 
     def _learned_histories(self) -> sparse.csr_array:
         """The learned histories on the songs of the tables, CSR (n_members, n_songs); songs now gone are left out."""

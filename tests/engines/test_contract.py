@@ -244,6 +244,8 @@ def test_a_listener_who_did_nothing_has_a_list_or_none(fitted, planted, world):
         assert np.isnan(scores).all()
         assert (ids == -1).all()
         assert fitted.on(tables).explain(NEWCOMER, tables.songs.ids[0]) == ()
+    ids, scores = fitted.on(tables).recommend([NEWCOMER], 3, current_song=tables.songs.ids[0])
+    assert np.array_equal(ids == -1, np.isnan(scores))
 
 
 def test_internal_subtables_warn_of_nothing(fitted, planted):
