@@ -118,7 +118,8 @@ class ItemBased(Engine):
         """Column `place` of B, float64 (n,)."""
         if "weights" in self.state:
             return np.asarray(self.state["weights"][:, place], dtype=np.float64)
-        weights = self._training.T @ (self.state["inverse"] @ self._training[:, [place]].toarray()[:, 0])
+        listeners = self._columns[:, [place]]
+        weights = self._columns.T @ (listeners.data @ self.state["inverse"][listeners.indices])
         weights = weights / self.state["penalty"] / self._slack[place]
         weights[place] = 0.0
         return np.asarray(weights, dtype=np.float64)
@@ -136,6 +137,11 @@ class ItemBased(Engine):
     def _training(self) -> sparse.csr_array:
         arrays = (self.state["data"], self.state["indices"], self.state["indptr"])
         return sparse.csr_array(arrays, shape=(len(self.state["inverse"]), len(self.state["song_ids"])))
+
+    @cached_property
+    def _columns(self) -> sparse.csc_array:
+        """X by columns."""
+        return self._training.tocsc()
 
     @cached_property
     def _slack(self) -> Floats:

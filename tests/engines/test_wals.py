@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recommender.engines.weighted_mf import wals
-from recommender.engines.weighted_mf.wals import Problem, Side
+from recommender.engines.weighted_mf.wals import Problem, Side, Standing
 
 
 def make_problem(seed, m=7, n=9, density=0.4, w0=0.3, regularisation=0.5, biased=True):
@@ -145,8 +145,9 @@ def test_attribution_sums_to_the_prediction():
     columns = random_side(np.random.default_rng(0), 9, 3)
     rows = wals.half_step(problem, columns)
     predicted = wals.predict(problem.mean, rows, columns)
+    standing = Standing.of(problem, columns)
     for row, column in ((2, 3), (5, 0), (0, 4)):
-        observed, summands, rest = wals.attribute(problem, columns, row, column)
+        observed, summands, rest = wals.attribute(problem, standing, row, column)
         assert observed.tolist() == problem.values[[row]].indices.tolist()
         assert summands.sum() + rest == pytest.approx(predicted[row, column])
 

@@ -21,7 +21,16 @@ from recommender.engines.base import Engine, Params, Reason, State
 from recommender.engines.learned import LearnedSongs
 from recommender.engines.preference import damped_repetitions, own_song_reasons, preferences, require_events
 from recommender.engines.tables import Floats, Rows, Tables, id_array
-from recommender.engines.weighted_mf.wals import Problem, Side, attribute, half_step, iterate, predict, weighted_mean
+from recommender.engines.weighted_mf.wals import (
+    Problem,
+    Side,
+    Standing,
+    attribute,
+    iterate,
+    predict,
+    solve_rows,
+    weighted_mean,
+)
 
 RATINGS = "rated_"  # prefix of the rating head's arrays in the state
 
@@ -41,7 +50,12 @@ class Head:
 
     def listeners(self, rows: Rows) -> Side:
         """These listeners, folded in."""
-        return half_step(self.problem.rows(rows), self.side)
+        return solve_rows(self.problem.rows(rows), self.standing)
+
+    @cached_property
+    def standing(self) -> Standing:
+        """The songs as every listener meets them."""
+        return Standing.of(self.problem, self.side)
 
 
 class WeightedMF(Engine):
@@ -105,7 +119,7 @@ class WeightedMF(Engine):
         """The score as a sum over the listener's own songs, exactly (see `wals.attribute`)."""
         row = int(self.tables.listener_rows([listener_id])[0])
         song_row = int(self.tables.song_rows([song_id])[0])
-        if np.isnan(self.score_rows(np.array([row]))[0, song_row]):
+        if self._ranking.songs.places[song_row] < 0:
             return ()
         song_rows, summands, rest = self.attribute(row, song_row)
         return own_song_reasons(self.tables, row, song_rows, summands, rest)
@@ -114,7 +128,7 @@ class WeightedMF(Engine):
         """The listener's song rows int64 (p,), what each adds to the score float64 (p,), and what is left."""
         head = self._ranking
         place = int(head.songs.places[song_row])
-        places, summands, rest = attribute(head.problem, head.side, listener_row, place)
+        places, summands, rest = attribute(head.problem, head.standing, listener_row, place)
         return head.songs.song_rows[places], summands, rest
 
     @cached_property

@@ -71,6 +71,31 @@ class Problem:
         return replace(self, values=self.values[rows], weights=self.weights[rows])
 
 
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """The columns while they stand still: all that the rows' normal equations share.
+
+    design : float64 (n, d), what a row's unknowns are multiplied by, d = K + 1 with biases and K without.
+    offset : float64 (n,), what stands beside them: b + bv_j.
+    gram : float64 (d, d), the matrix of a row without observed entries; pull : float64 (d,), its right-hand side.
+    """
+
+    design: Floats
+    offset: Floats
+    gram: Floats
+    pull: Floats
+
+    @classmethod
+    def of(cls, problem: Problem, columns: Side) -> "Standing":
+        """These columns in this problem."""
+        n = problem.values.shape[1]
+        assert len(columns.factors) == len(columns.biases) == n, (columns.factors.shape, n)
+        design = np.hstack([columns.factors, np.ones((n, int(problem.biased)))])
+        offset = problem.mean + columns.biases
+        gram = problem.w0 * design.T @ design + problem.regularisation * np.eye(design.shape[1])
+        return cls(design, offset, gram, -problem.w0 * design.T @ offset)
+
+
 def weighted_mean(values: sparse.csr_array, weights: sparse.csr_array, w0: float) -> float:
     """The b that fits best alone: the mean of X over all entries under their weights; 0 where there are none."""
     unobserved = w0 * (values.shape[0] * values.shape[1] - values.nnz)
@@ -79,28 +104,28 @@ def weighted_mean(values: sparse.csr_array, weights: sparse.csr_array, w0: float
 
 
 def half_step(problem: Problem, columns: Side) -> Side:
-    """The exact best rows of `problem` while its `columns` stand still.
+    """The exact best rows of `problem` while its `columns` stand still."""
+    return solve_rows(problem, Standing.of(problem, columns))
+
+
+def solve_rows(problem: Problem, standing: Standing) -> Side:
+    """The exact best rows of `problem` against columns that stand still.
 
     A row without observed entries gets what the unobserved ones say, or zeros where w0 is 0.
     """
-    m, n = problem.values.shape
-    design, offset = _design(problem, columns)
-    assert design.shape[0] == n, (design.shape, n)
-    gram = problem.w0 * design.T @ design + problem.regularisation * np.eye(design.shape[1])
-    pull = -problem.w0 * design.T @ offset
-    solved = np.zeros((m, design.shape[1]))
-    for rows in _batches(np.diff(problem.values.indptr), design.shape[1]):
+    m, width = problem.values.shape[0], standing.design.shape[1]
+    solved = np.zeros((m, width))
+    for rows in _batches(np.diff(problem.values.indptr), width):
         entries, present = _entries(problem.values, rows)
         chosen = problem.values.indices[entries]
-        gathered = design[chosen]
+        gathered = standing.design[chosen]
         surplus = np.where(present, problem.weights.data[entries] - problem.w0, 0.0)
-        target = np.where(present, _target(problem, entries, offset[chosen]), 0.0)
+        target = np.where(present, _target(problem, entries, standing.offset[chosen]), 0.0)
         transposed = gathered.transpose(0, 2, 1)
-        normal = gram + transposed @ (gathered * surplus[:, :, None])
-        right = pull[:, None] + transposed @ target[:, :, None]
+        normal = standing.gram + transposed @ (gathered * surplus[:, :, None])
+        right = standing.pull[:, None] + transposed @ target[:, :, None]
         solved[rows] = np.linalg.solve(normal, right)[:, :, 0]
-    n_factors = columns.factors.shape[1]
-    return Side(solved[:, :n_factors], solved[:, n_factors] if problem.biased else np.zeros(m))
+    return Side(solved[:, :-1], solved[:, -1]) if problem.biased else Side(solved, np.zeros(m))
 
 
 def iterate(problem: Problem, n_factors: int, rng: np.random.Generator) -> Iterator[tuple[Side, Side]]:
@@ -129,7 +154,7 @@ def predict(mean: float, rows: Side, columns: Side) -> Floats:
     return (mean + rows.biases)[:, None] + columns.biases + rows.factors @ columns.factors.T
 
 
-def attribute(problem: Problem, columns: Side, row: int, column: int) -> tuple[Rows, Floats, float]:
+def attribute(problem: Problem, standing: Standing, row: int, column: int) -> tuple[Rows, Floats, float]:
     """The prediction at (row, column) as a sum over the row's observed entries.
 
     A row's solution is linear in its right-hand side, so each observed entry owns a summand
@@ -137,22 +162,13 @@ def attribute(problem: Problem, columns: Side, row: int, column: int) -> tuple[R
     Returns the observed columns int64 (p,), their summands float64 (p,), and the rest: what the constant, the
     column's bias and the unobserved entries say.
     """
-    design, offset = _design(problem, columns)
     entries = np.arange(problem.values.indptr[row], problem.values.indptr[row + 1])
     observed = problem.values.indices[entries]
-    gathered = design[observed]
-    normal = problem.w0 * design.T @ design + problem.regularisation * np.eye(design.shape[1])
-    normal += gathered.T @ (gathered * (problem.weights.data[entries] - problem.w0)[:, None])
-    reach = np.linalg.solve(normal, design[column])
-    summands = _target(problem, entries, offset[observed]) * (gathered @ reach)
-    rest = offset[column] - problem.w0 * offset @ design @ reach
-    return observed.astype(np.int64), summands, float(rest)
-
-
-def _design(problem: Problem, columns: Side) -> tuple[Floats, Floats]:
-    """What a row's unknowns are multiplied by, float64 (n, K or K + 1), and what stands beside them, float64 (n,)."""
-    ones = np.ones((len(columns.factors), int(problem.biased)))
-    return np.hstack([columns.factors, ones]), problem.mean + columns.biases
+    gathered = standing.design[observed]
+    normal = standing.gram + gathered.T @ (gathered * (problem.weights.data[entries] - problem.w0)[:, None])
+    reach = np.linalg.solve(normal, standing.design[column])
+    summands = _target(problem, entries, standing.offset[observed]) * (gathered @ reach)
+    return observed.astype(np.int64), summands, float(standing.offset[column] + standing.pull @ reach)
 
 
 def _target(problem: Problem, entries: Rows, offset: Floats) -> Floats:
