@@ -30,7 +30,7 @@ from recommender.engines.ranking import top_n
 from recommender.engines.splits import split
 from recommender.engines.tables import Floats, Rows, Tables
 
-BATCH = 64  # listeners blended at once: bounds the dense block to engines x BATCH x n_songs
+BATCH_FLOATS = 1 << 22  # engines x listeners x songs blended at once: 32 MiB a block
 PLACES = 10  # the stretch of a list over which artists are capped
 MAX_PER_ARTIST = 2
 STRATEGIES = ("uniform", "accuracy")
@@ -167,8 +167,9 @@ class Hybrid:
         rows = np.full((len(listener_rows), n), -1, dtype=np.int64)
         scores = np.full(rows.shape, np.nan)
         shares = np.zeros((*rows.shape, len(self.engines)))
-        for start in range(0, len(listener_rows), BATCH):
-            chunk = slice(start, start + BATCH)
+        step = max(1, BATCH_FLOATS // (len(self.engines) * max(self.tables.n_songs, 1)))
+        for start in range(0, len(listener_rows), step):
+            chunk = slice(start, start + step)
             opinions = self._opinions(listener_rows[chunk], current_row)
             block = opinions.scores()
             if exclude_heard:

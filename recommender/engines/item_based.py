@@ -25,6 +25,8 @@ from recommender.engines.learned import LearnedSongs
 from recommender.engines.preference import damped_repetitions, own_song_reasons, preferences, require_events
 from recommender.engines.tables import Floats, Rows, Tables, id_array
 
+BATCH_SONGS = 1024  # columns of G looked at at once: bounds the dense block to listeners x BATCH_SONGS
+
 
 def primal(X: sparse.csr_array, penalty: Floats) -> Floats:
     """B through the songs x songs inverse, float64 (n, n).
@@ -40,7 +42,12 @@ def primal(X: sparse.csr_array, penalty: Floats) -> Floats:
 def dual(X: sparse.csr_array, penalty: Floats) -> tuple[Floats, Floats]:
     """The listeners x listeners inverse and diag(G), float64 (m, m) and (n,); see the head of this module."""
     inverse = np.linalg.inv(np.eye(X.shape[0]) + ((X / penalty) @ X.T).toarray())
-    return inverse, X.multiply(inverse @ X).sum(axis=0)
+    columns = X.tocsc()
+    diagonal = np.zeros(X.shape[1])
+    for start in range(0, len(diagonal), BATCH_SONGS):
+        chunk = columns[:, start : start + BATCH_SONGS]
+        diagonal[start : start + BATCH_SONGS] = chunk.multiply(inverse @ chunk).sum(axis=0)
+    return inverse, diagonal
 
 
 class ItemBased(Engine):

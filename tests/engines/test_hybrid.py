@@ -14,6 +14,7 @@ from quasimusic.exceptions import (
     UnknownSong,
 )
 from recommender.engines import ENGINES
+from recommender.engines import hybrid as hybrid_module
 from recommender.engines.hybrid import Hybrid, Opinions, capped_top_n, fit_engines, standardised
 from recommender.engines.metrics import evaluate
 from recommender.engines.splits import split
@@ -219,3 +220,10 @@ def test_a_newcomer_is_served_by_those_who_can(hybrid, world):
     assert np.isfinite(scores).all()
     silent = [name in ("weighted_mf", "user_based", "item_based") for name in hybrid.engines]
     assert not shares[0, :, silent].any()
+
+
+def test_listeners_in_batches_are_those_at_once(hybrid, planted, monkeypatch):
+    whole = hybrid.blend(planted.users.ids, 5)
+    monkeypatch.setattr(hybrid_module, "BATCH_FLOATS", 1)
+    for batched, at_once in zip(hybrid.blend(planted.users.ids, 5), whole, strict=True):
+        np.testing.assert_allclose(batched, at_once, atol=1e-9)

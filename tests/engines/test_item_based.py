@@ -6,6 +6,7 @@ import pytest
 from scipy import sparse
 
 from quasimusic.exceptions import ParameterOutOfRange, TableNeeded
+from recommender.engines import item_based
 from recommender.engines.item_based import ItemBased, dual, primal
 from recommender.engines.metrics import evaluate
 from recommender.engines.relevance import Relevance
@@ -113,3 +114,10 @@ def test_needs_plays_or_ratings(world):
     with pytest.raises(TableNeeded, match="item_based learns from history or ratings"):
         fit(Tables.from_frames(songs=world.songs))
     assert fit(Tables.from_frames(ratings=world.ratings))
+
+
+def test_songs_in_batches_are_those_at_once(monkeypatch):
+    X, penalty = random_matrix(6, 11), np.full(11, 2.0)
+    _, whole = dual(X, penalty)
+    monkeypatch.setattr(item_based, "BATCH_SONGS", 4)
+    np.testing.assert_allclose(dual(X, penalty)[1], whole)
