@@ -1,5 +1,6 @@
 """What an uploaded audio file really is: told by its content, never by its name."""
 
+import struct
 from pathlib import Path
 
 import mutagen
@@ -29,6 +30,8 @@ CONTENT_TYPES = {
     ".flac": "audio/flac",
     ".m4a": "audio/mp4",
 }
+# What mutagen lets slip, beside its own errors, where a header is damaged.
+DAMAGED = (LookupError, ValueError, ArithmeticError, struct.error)
 LONGEST_MS = 24 * 3600 * 1000
 
 
@@ -59,7 +62,7 @@ def _opened(file: File) -> mutagen.FileType:
     file.seek(0)
     try:
         audio = mutagen.File(file, options=list(KINDS))
-    except mutagen.MutagenError:
+    except (mutagen.MutagenError, *DAMAGED):
         audio = None
     finally:
         file.seek(0)

@@ -1,5 +1,6 @@
 """Uploads are judged by their content: what cannot be played is refused in words."""
 
+import contextlib
 import io
 import struct
 
@@ -86,6 +87,17 @@ def test_what_cannot_be_played_is_refused(name, content, code):
     with pytest.raises(ValidationError) as refused:
         clean_audio(SimpleUploadedFile(name, content))
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize("format_", ["MP3", "OGG", "FLAC"])
+def test_damaged_headers_are_refused_or_read_but_never_burst(format_):
+    dice, sound = np.random.default_rng(7), recording(format_, seconds=0.2)
+    for _ in range(150):
+        damaged = bytearray(sound)
+        for place in dice.integers(min(300, len(sound)), size=4):
+            damaged[place] = dice.integers(256)
+        with contextlib.suppress(ValidationError):
+            assert clean_audio(SimpleUploadedFile(f"a.{format_.lower()}", bytes(damaged))) > 0
 
 
 def test_the_size_is_bounded(settings):
