@@ -1,8 +1,10 @@
-"""What writes to the catalogue in bulk: artists, albums and genres by name, made where they are not there yet."""
+"""What writes to the catalogue: rows by name, made where they are not there yet, and changes to many songs at once."""
 
 from collections.abc import Iterable
+from functools import partial
 
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from catalog.models import Album, Artist, Genre, Song, fold, genre_slug
 
@@ -70,3 +72,34 @@ def free_genre_slug(*, name: str) -> str:
 def song_ids(*, source_ids: Iterable[str]) -> dict[str, int]:
     """Database ids of imported songs by their id in the file; unknown ones are left out."""
     return dict(Song.objects.filter(source_id__in=set(source_ids)).values_list("source_id", "pk"))
+
+
+def refresh_search(*, songs: QuerySet[Song], albums: QuerySet[Album]) -> None:
+    """Fold anew what these are found by, after a name they carry has changed."""
+    for rows in (albums.select_related("artist"), songs.for_cards()):
+        changed = list(rows)
+        for row in changed:
+            row.search_text = fold(row.searched())
+        rows.model.objects.bulk_update(changed, ["search_text"], batch_size=200)
+
+
+def set_genre(*, songs: QuerySet[Song], genre: Genre | None) -> int:
+    """Give all these songs one genre, or none; how many there were."""
+    return songs.update(genre=genre)
+
+
+def forget_popularity(*, songs: QuerySet[Song]) -> int:
+    return songs.update(popularity=None)
+
+
+def remove_audio(*, songs: QuerySet[Song]) -> int:
+    """Take the audio files from these songs, which are synthesised from then on; how many had one."""
+    removed = 0
+    for song in songs.exclude(audio="").iterator():
+        audio = song.audio
+        with transaction.atomic():
+            Song.objects.filter(pk=song.pk).update(audio="", audio_ms=None)
+            # The file goes once the row no longer names it, never before.
+            transaction.on_commit(partial(audio.storage.delete, audio.name))
+        removed += 1
+    return removed
