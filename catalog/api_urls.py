@@ -1,1 +1,11 @@
-urlpatterns = []
+from rest_framework.routers import SimpleRouter
+
+from catalog import api
+
+router = SimpleRouter()
+router.register("songs", api.SongViewSet, basename="api-song")
+router.register("artists", api.ArtistViewSet, basename="api-artist")
+router.register("albums", api.AlbumViewSet, basename="api-album")
+router.register("genres", api.GenreViewSet, basename="api-genre")
+
+urlpatterns = router.urls

@@ -1,1 +1,10 @@
-urlpatterns = []
+from rest_framework.routers import SimpleRouter
+
+from listening import api
+
+router = SimpleRouter()
+router.register("plays", api.PlayViewSet, basename="api-play")
+router.register("ratings", api.RatingViewSet, basename="api-rating")
+router.register("history", api.HistoryViewSet, basename="api-history")
+
+urlpatterns = router.urls

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import ProtectedError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
@@ -33,6 +34,8 @@ def problem_json(fault: Exception, context: dict) -> Response | None:
         return problem(fault.status, fault.title, str(fault))
     if isinstance(fault, exceptions.ValidationError):
         return problem(400, "That does not work", "Some fields are not right.", errors=fault.detail)
+    if isinstance(fault, ProtectedError):
+        return problem(409, "Still in use", "Other rows name this one; change or delete those first.")
     if isinstance(fault, Http404):
         fault = exceptions.NotFound()
     elif isinstance(fault, PermissionDenied):

@@ -1,0 +1,115 @@
+"""What the caller has heard and rated. Nobody is ever shown, or let change, another listener's rows."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.generics import get_object_or_404
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from catalog.models import Song
+from listening.models import History, Impression, Play, Rating
+from listening.services import clear_rating, rate_song, record_play
+from quasimusic.api import Pages
+from quasimusic.exceptions import UnknownSong
+
+
+class SongField(serializers.PrimaryKeyRelatedField):
+    """A song by its id; one that is not there is not found, rather than a wrong field."""
+
+    def fail(self, key, **words):
+        if key == "does_not_exist":
+            raise UnknownSong(f"There is no song {words['pk_value']}.")
+        super().fail(key, **words)
+
+
+class OwnImpressionField(serializers.PrimaryKeyRelatedField):
+    """An impression of the caller's own; those of others do not exist for them."""
+
+    def get_queryset(self):
+        return super().get_queryset().filter(listener_id=self.context["request"].user.pk)
+
+
+class PlaySerializer(serializers.ModelSerializer):
+    song = SongField(queryset=Song.objects.all())
+    source = serializers.ChoiceField(
+        [source for source in Play.Source.choices if source[0] != Play.Source.IMPORT], default=Play.Source.API
+    )
+    impression = OwnImpressionField(queryset=Impression.objects.all(), required=False, allow_null=True)
+
+    class Meta:
+        model = Play
+        fields = ("id", "song", "key", "started_at", "seconds_heard", "counted", "source", "impression")
+        read_only_fields = ("counted",)
+
+    def create(self, validated_data):
+        return record_play(listener=self.context["request"].user, **validated_data)
+
+
+class RatingSerializer(serializers.ModelSerializer):
+    song = SongField(queryset=Song.objects.all())
+    rating = serializers.IntegerField(min_value=1, max_value=5)
+
+    class Meta:
+        model = Rating
+        fields = ("song", "rating", "rated_at")
+        read_only_fields = ("rated_at",)
+
+    def create(self, validated_data):
+        return rate_song(listener=self.context["request"].user, **validated_data)
+
+
+class GivenRatingSerializer(serializers.Serializer):
+    rating = serializers.IntegerField(min_value=1, max_value=5)
+
+
+class HistorySerializer(serializers.ModelSerializer):
+    class Meta:
+        model = History
+        fields = ("song", "repetition", "last_played_at")
+
+
+class NewestFirst(Pages):
+    ordering = "-pk"
+
+
+class OwnRows(GenericViewSet):
+    """The caller's own rows of a model."""
+
+    def get_queryset(self):
+        return super().get_queryset().filter(listener_id=self.request.user.pk)
+
+
+class PlayViewSet(mixins.CreateModelMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnRows):
+    """Plays. One reported again under its key is lengthened, never doubled."""
+
+    queryset = Play.objects.all()
+    serializer_class = PlaySerializer
+    pagination_class = NewestFirst
+
+
+class RatingViewSet(
+    mixins.CreateModelMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, OwnRows
+):
+    """Ratings, each at the id of its song."""
+
+    queryset = Rating.objects.all()
+    serializer_class = RatingSerializer
+    lookup_field = "song__id"
+    lookup_url_kwarg = "song"
+
+    @extend_schema(request=GivenRatingSerializer)
+    def update(self, request, song):
+        given = GivenRatingSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        row = rate_song(listener=request.user, song=get_object_or_404(Song, pk=song), **given.validated_data)
+        return Response(self.get_serializer(row).data)
+
+    def perform_destroy(self, rating):
+        clear_rating(listener=self.request.user, song=rating.song)
+
+
+class HistoryViewSet(mixins.ListModelMixin, OwnRows):
+    """How often the caller heard each song, and when last."""
+
+    queryset = History.objects.all()
+    serializer_class = HistorySerializer
