@@ -112,9 +112,8 @@ def import_songs(*, path: Path, bar: Bar = SILENT) -> Outcome:
     keeping = stage(path, columns, key=["song_id"], keep_numbers=True, merge=merge, bar=bar)
     with keeping as staged, transaction.atomic():
         for chunk in staged.chunks():
-            rows = [row for _line, row in chunk]
-            _write_songs(rows, outcome)
-            n_bare += sum(not _has_content(row) for row in rows)
+            songs = _write_songs([row for _line, row in chunk], outcome)
+            n_bare += sum(not _has_content(song) for song in songs)
     if n_bare and set(staged.header) - NO_CONTENT:  # a file that promises no feature has none to miss
         warnings.warn(
             RowWithoutFeatures(f"{path.name}: {n_bare} of {staged.n_rows} songs have no feature at all"), stacklevel=2
@@ -122,11 +121,14 @@ def import_songs(*, path: Path, bar: Bar = SILENT) -> Outcome:
     return outcome
 
 
-def _has_content(row: Row) -> bool:
-    return bool(row["extras"] or row.keys() - NO_CONTENT - {"extras"})
+def _has_content(song: Song) -> bool:
+    """Whether anything is known of how it sounds."""
+    numbers = (getattr(song, name) for name in NUMBERS if name not in NO_CONTENT)
+    return bool(song.genre_id or song.tags or song.other_features or any(value is not None for value in numbers))
 
 
-def _write_songs(rows: list[Row], outcome: Outcome) -> None:
+def _write_songs(rows: list[Row], outcome: Outcome) -> list[Song]:
+    """Write what is new or changed; all songs of the rows as they stand then."""
     known = {
         song.source_id: song for song in Song.objects.filter(source_id__in=[row["song_id"] for row in rows]).for_cards()
     }
@@ -136,10 +138,12 @@ def _write_songs(rows: list[Row], outcome: Outcome) -> None:
     albums = ensure_albums(
         keys=[(row["album"], artist) for row, artist in zip(rows, placed, strict=True) if "album" in row]
     )
+    songs = [
+        _song(row, known.get(row["song_id"]), artist, albums, genres) for row, artist in zip(rows, placed, strict=True)
+    ]
     written = []
-    for row, artist in zip(rows, placed, strict=True):
-        before = known.get(row["song_id"])
-        song = _song(row, before, artist, albums, genres)
+    for song in songs:
+        before = known.get(song.source_id)
         if before is None:
             outcome.new += 1
         elif any(_value(song, name) != _value(before, name) for name in WRITTEN):
@@ -149,6 +153,7 @@ def _write_songs(rows: list[Row], outcome: Outcome) -> None:
             continue
         written.append(song)
     Song.objects.bulk_create(written, update_conflicts=True, unique_fields=["source_id"], update_fields=WRITTEN)
+    return songs
 
 
 def _place(row: Row, before: Song | None, artists: dict[str, Artist]) -> Artist | None:
