@@ -12,7 +12,11 @@ class HouseAdmin(ModelAdmin):
 
 
 class ReadOnly:
-    """Nobody adds, changes or deletes these by hand."""
+    """Nobody adds, changes or deletes these by hand. Seeing all takes leave to view: every listener has leave to
+    change ratings, and means their own."""
+
+    def has_view_permission(self, request, obj=None):
+        return request.user.has_perm(f"{self.opts.app_label}.view_{self.opts.model_name}")
 
     def has_add_permission(self, request, obj=None):
         return False
