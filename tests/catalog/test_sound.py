@@ -3,6 +3,7 @@
 Songs are told apart by what can be measured in the sound itself, not by what the composer meant.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -230,6 +231,13 @@ class TestFiles:
         song.delete()
         again = Song.objects.create(title="Imported again", source_id="s1", genre=song.genre, tempo=124, energy=0.8)
         assert song_traits(again) == traits
+
+    def test_two_who_ask_at_once_get_one_whole_file(self, song, settings):
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(lambda _: piece_file(song=song), range(2))
+        assert first == second
+        assert [path for path in settings.AUDIO_CACHE_DIR.rglob("*") if path.is_file()] == [first]
+        assert soundfile.info(first).duration == pytest.approx(PIECE_SECONDS, abs=0.1)
 
     def test_nothing_half_made_is_left_where_the_disk_fails(self, song, settings):
         settings.AUDIO_CACHE_DIR.mkdir()
