@@ -1,12 +1,13 @@
-"""What makes and changes accounts in bulk."""
+"""What makes and changes accounts outside of sign-up."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
+from django.db import transaction
 
-from accounts.grants import LISTENERS
+from accounts.grants import ADMINISTRATORS, LISTENERS
 from accounts.models import Listener
 
 
@@ -18,6 +19,14 @@ class ImportedListener:
     username: str = ""
     country: str = ""
     display_name: str = ""
+
+
+@transaction.atomic
+def make_staff(*, username: str, password: str) -> Listener:
+    """A staff member who may do what Administrators may."""
+    staff = Listener.objects.create_user(username=username, password=password, is_staff=True)
+    staff.groups.set(Group.objects.filter(name__in=(ADMINISTRATORS, LISTENERS)))
+    return staff
 
 
 def listener_ids(*, source_ids: Iterable[str]) -> dict[str, int]:
