@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from numbers import Integral
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from catalog.models import Genre, Song
 from listening.models import COUNTED_SECONDS, COUNTED_SHARE, History, Impression, Pick, Play, Rating
 from quasimusic.exceptions import PlayRejected, RatingOutOfRange
 
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 CLOCK_SLACK = timedelta(minutes=1)  # a player's clock may be a little ahead of ours
 
 
@@ -78,8 +79,8 @@ def _start(started_at: datetime) -> datetime:
     now = timezone.now()
     if not isinstance(started_at, datetime) or timezone.is_naive(started_at):
         raise PlayRejected("A play's start is a time with its zone, such as 2026-01-31T20:15:00Z.")
-    if started_at > now + CLOCK_SLACK:
-        raise PlayRejected("A play cannot start in the future; check the clock of the device.")
+    if not EARLIEST <= started_at <= now + CLOCK_SLACK:
+        raise PlayRejected(f"A play starts between {EARLIEST.year} and now; check the clock of the device.")
     return min(started_at, now)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from catalog.sound.composition import STEPS, Note, Piece, Traits
+from catalog.sound.composition import Note, Piece, Traits
 
 Samples = NDArray[np.float32]
 
@@ -205,7 +205,8 @@ def _duck(tracks: dict[str, Samples], piece: Piece) -> None:
         return
     n = len(tracks["kick"])
     gain = np.ones(n, dtype=np.float32)
-    dip = (1 - depth * np.exp(-np.arange(round(0.3 * SAMPLE_RATE)) / SAMPLE_RATE / 0.09)).astype(np.float32)
+    clock = np.arange(round(0.3 * SAMPLE_RATE)) / SAMPLE_RATE
+    dip = (1 - depth * np.exp(-clock / 0.09) * np.minimum(clock / 0.004, 1)).astype(np.float32)
     for kick in kicks:
         start = round(kick.start * SAMPLE_RATE)
         span = gain[start : start + len(dip)]
@@ -224,8 +225,8 @@ def _sent(tracks: Mapping[str, Samples], shares: Mapping[str, float], n: int) ->
 
 
 def _echo(send: Samples, traits: Traits) -> Samples:
-    """Three echoes, a dotted eighth apart, from side to side."""
-    apart = round(1.5 * STEPS / 2 * traits.step_seconds * SAMPLE_RATE)
+    """Three echoes, three sixteenths apart, from side to side."""
+    apart = round(3 * traits.step_seconds * SAMPLE_RATE)
     echoes = np.zeros_like(send)
     for number in (1, 2, 3):
         sides = send[:, ::-1] if number % 2 else send
@@ -234,7 +235,7 @@ def _echo(send: Samples, traits: Traits) -> Samples:
 
 
 def _room(send: Samples, traits: Traits, rng: np.random.Generator) -> Samples:
-    """A reverberation: noise that dies away, duller as it goes, another on each side."""
+    """A reverberation: noise that dies away, another on each side."""
     seconds = 0.7 + 0.8 * traits.acousticness
     clock = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     noise = rng.standard_normal((len(clock), 2)) * np.exp(-6.9 * clock / seconds)[:, None]
@@ -249,7 +250,7 @@ def _mastered(mix: Samples, traits: Traits) -> Samples:
     steady = signal.sosfilt(signal.butter(2, 28, "highpass", fs=SAMPLE_RATE, output="sos"), mix, axis=0)
     evened = steady * _even_gain(steady, 0.2 + 0.4 * traits.energy)[:, None]
     drive = 0.3 + 0.7 * traits.energy
-    clipped = np.tanh(drive * evened / np.percentile(np.abs(evened[:: STEPS * 4]), 99.5))
+    clipped = np.tanh(drive * evened / np.percentile(np.abs(evened[::16]), 99.5))
     clipped -= clipped.mean(axis=0)
     faded = clipped * _fades(len(clipped))[:, None]
     return (faded * (PEAK / np.abs(faded).max())).astype(np.float32)

@@ -2,7 +2,7 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -109,6 +109,7 @@ class TestRecordPlay:
             {"started_at": timezone.now() + timedelta(days=1)},
             {"started_at": timezone.now().replace(tzinfo=None)},
             {"started_at": "yesterday"},
+            {"started_at": datetime(1, 1, 1, tzinfo=timezone.get_fixed_timezone(14 * 60))},
             {"source": "the radio"},
             {"key": "not a uuid"},
             {"key": None},
