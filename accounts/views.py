@@ -11,7 +11,8 @@ from accounts.models import Listener
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     # A row of its own: the form writes into it even where it is refused, and the page greets the listener.
-    form = ProfileForm(request.POST or None, instance=Listener.objects.get(pk=request.user.pk))
+    own = Listener.objects.get(pk=request.user.pk)
+    form = ProfileForm(request.POST if request.method == "POST" else None, instance=own)
     if form.is_valid():
         form.save()
         messages.success(request, _("Saved."))

@@ -19,6 +19,11 @@ def page_of_songs(request: HttpRequest, songs: QuerySet) -> Page:
     return page_after(known, "-fame", "pk", after=request.GET.get("after", ""))
 
 
+def _storable(text: str) -> str:
+    """Text without NUL, which PostgreSQL refuses even to look for."""
+    return text.replace("\0", "")
+
+
 def _sounding(albums: QuerySet) -> QuerySet:
     """Albums with the mean of their songs' features, which colour the cover."""
     return albums.select_related("artist").annotate(**{name: Avg(f"songs__{name}") for name in SOUND})
@@ -54,14 +59,14 @@ def genres(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def genre(request: HttpRequest, slug: str) -> HttpResponse:
-    shown = get_object_or_404(Genre, slug=slug)
+    shown = get_object_or_404(Genre, slug=_storable(slug))
     songs = page_of_songs(request, shown.songs.all())
     return render(request, "catalog/genre.html", {"genre": shown, "songs": songs})
 
 
 @require_safe
 def search(request: HttpRequest) -> HttpResponse:
-    words = request.GET.get("q", "").strip()
+    words = _storable(request.GET.get("q", "")).strip()
     if not words:
         return render(request, "catalog/search.html", {"words": ""})
     found = {

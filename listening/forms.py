@@ -19,9 +19,22 @@ class PlayForm(forms.Form):
         self.fields["impression"].queryset = Impression.objects.filter(listener=listener)
 
 
+def numbers(texts: list[str]) -> set[int]:
+    """The ids among these texts, of those a database can hold."""
+    return {int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19}
+
+
+class PicksField(forms.ModelMultipleChoiceField):
+    def clean(self, value):
+        # Databases fail on numbers they cannot hold instead of finding nothing.
+        if len(numbers(value)) < len(set(value)):
+            raise forms.ValidationError(self.error_messages["invalid_list"], code="invalid_list")
+        return super().clean(value)
+
+
 class PicksForm(forms.Form):
-    genres = forms.ModelMultipleChoiceField(Genre.objects.all(), to_field_name="slug", required=False)
-    songs = forms.ModelMultipleChoiceField(Song.objects.all(), required=False)
+    genres = PicksField(Genre.objects.all(), required=False)
+    songs = PicksField(Song.objects.all(), required=False)
 
     def clean(self):
         if not self.errors and not self.cleaned_data["genres"] and not self.cleaned_data["songs"]:

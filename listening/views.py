@@ -9,7 +9,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalog.models import Genre, Song
-from listening.forms import PicksForm, PlayForm
+from listening.forms import PicksForm, PlayForm, numbers
 from listening.models import Rating
 from listening.services import clear_rating, rate_song, record_play, save_picks
 from listening.templatetags.ratings import STARS
@@ -94,13 +94,13 @@ def _whole(text: str) -> int | str:
 @permission_required("listening.add_pick", raise_exception=True)
 def picks(request: HttpRequest) -> HttpResponse:
     """Choose genres and songs; the songs offered follow the genres chosen (`?genres=`) and keep those already taken."""
-    form = PicksForm(request.POST or None)
+    form = PicksForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         save_picks(listener=request.user, **form.cleaned_data)
         return redirect("home")
     chosen = request.POST or request.GET
     if chosen:
-        taken_genres, taken_songs = set(chosen.getlist("genres")), _numbers(chosen.getlist("songs"))
+        taken_genres, taken_songs = numbers(chosen.getlist("genres")), numbers(chosen.getlist("songs"))
     else:
         taken_genres, taken_songs = _earlier_picks(request)
     context = {
@@ -113,20 +113,16 @@ def picks(request: HttpRequest) -> HttpResponse:
     return render(request, "listening/picks.html", context, status=400 if form.errors else 200)
 
 
-def _numbers(texts: list[str]) -> set[int]:
-    return {int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19}
+def _earlier_picks(request: HttpRequest) -> tuple[set[int], set[int]]:
+    rows = request.user.picks.values_list("genre_id", "song_id")
+    return {genre for genre, _ in rows if genre}, {song for _, song in rows if song}
 
 
-def _earlier_picks(request: HttpRequest) -> tuple[set[str], set[int]]:
-    rows = request.user.picks.values_list("genre__slug", "song_id")
-    return {slug for slug, _ in rows if slug}, {song for _, song in rows if song}
-
-
-def _offered(genres: set[str], taken: set[int]) -> list[Song]:
+def _offered(genres: set[int], taken: set[int]) -> list[Song]:
     """Songs to choose among: those taken, then the best known of each genre in turn."""
     known = Song.objects.exclude(title="").annotate(fame=Coalesce("popularity", Value(-1.0)))
     if genres:
-        known = known.filter(genre__slug__in=genres)
+        known = known.filter(genre__in=genres)
     turn = Window(RowNumber(), partition_by="genre", order_by=(F("fame").desc(), F("pk").asc()))
     turns = known.annotate(turn=turn).order_by("turn", "-fame", "pk").values_list("pk", flat=True)
     shown = [*sorted(taken), *(pk for pk in turns[:PICKABLE] if pk not in taken)][: max(PICKABLE, len(taken))]

@@ -3,7 +3,7 @@
 import { csrfToken } from "./csrf.js";
 import { notice } from "./notices.js";
 
-const words = document.body.dataset;
+const words = document.getElementById("notices").dataset;
 let pressedStar = -1;
 
 function markPlace() {
@@ -30,7 +30,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 
 document.addEventListener("htmx:afterSettle", (event) => {
   const settled = event.detail.elt;
-  if (settled.id === "page") settled.focus({ preventScroll: true });
+  if (settled.id === "page") (settled.querySelector("[autofocus]") ?? settled).focus({ preventScroll: true });
   // Rating replaces the stars: whoever pressed one finds the focus where it was.
   if (settled.matches(".stars")) settled.querySelectorAll(".star")[pressedStar]?.focus();
   markPlace();

@@ -1,0 +1,92 @@
+"""From sign-up to the first list: an account, tastes, a profile."""
+
+import re
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import Listener
+from catalog.models import Genre
+from listening.models import Pick
+
+NEWCOMER = {"username": "newcomer", "email": "new@example.org", "password1": "a plain word 7"}
+
+
+@pytest.mark.django_db
+def test_sign_up_leads_to_tastes_and_may_pick(client):
+    answer = client.post(reverse("account_signup"), NEWCOMER)
+    assert (answer.status_code, answer.url) == (302, reverse("picks"))
+    assert client.get(answer.url).status_code == 200
+    assert Listener.objects.get(username="newcomer").has_perm("listening.add_pick")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("wrong", [{"username": ""}, {"email": "nowhere"}, {"password1": "short"}])
+def test_a_wrong_sign_up_says_which_field(client, wrong):
+    html = client.post(reverse("account_signup"), NEWCOMER | wrong).content.decode()
+    field = next(iter(wrong))
+    assert f'id="id_{field}_error"' in html
+    assert 'aria-invalid="true"' in html
+    assert not Listener.objects.exists()
+
+
+def test_picks_are_saved_and_home_comes_next(signed_in, listener, add_songs):
+    songs = add_songs(3)
+    answer = signed_in.post(reverse("picks"), {"genres": [songs[0].genre_id], "songs": [songs[0].pk, songs[2].pk]})
+    assert (answer.status_code, answer.url) == (302, reverse("home"))
+    assert set(listener.picks.exclude(song=None).values_list("song", flat=True)) == {songs[0].pk, songs[2].pk}
+    assert listener.picks.exclude(genre=None).get().genre.name == "dream pop"
+
+
+def test_earlier_picks_are_ticked(signed_in, listener, song):
+    signed_in.post(reverse("picks"), {"genres": [song.genre_id], "songs": [song.pk]})
+    assert signed_in.get(reverse("picks")).content.decode().count("checked") == 2
+
+
+@pytest.mark.parametrize(
+    "picks", [{}, {"songs": ["999999"]}, {"genres": ["\0"]}, {"songs": ["abc"]}, {"songs": ["9" * 40]}]
+)
+def test_wrong_picks_are_told_and_the_old_ones_stay(signed_in, listener, song, picks):
+    signed_in.post(reverse("picks"), {"songs": [song.pk]})
+    answer = signed_in.post(reverse("picks"), picks)
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.content.decode()
+    assert Pick.objects.get().song == song
+
+
+def _offered(html: str) -> list[int]:
+    return [int(pk) for pk in re.findall(r'name="songs"\s+value="(\d+)"', html)]
+
+
+def test_songs_offered_follow_the_genres_chosen_and_keep_those_taken(signed_in, add_songs):
+    loud = Genre.objects.create(name="loud")
+    calm_songs = add_songs(30, popularity=90)
+    loud_songs = add_songs(2, genre=loud, popularity=1)
+    everything = _offered(signed_in.get(reverse("picks")).content.decode())
+    assert len(everything) == 24
+    assert {song.pk for song in loud_songs} <= set(everything)
+    address = f"{reverse('picks')}?genres={loud.pk}&songs={calm_songs[0].pk}&songs=abc"
+    chosen = _offered(signed_in.get(address).content.decode())
+    assert chosen == [calm_songs[0].pk, *(song.pk for song in loud_songs)]
+
+
+def test_the_profile_is_saved(signed_in, listener):
+    answer = signed_in.post(reverse("profile"), {"display_name": "Nina S.", "country": "IT"}, follow=True)
+    assert "Saved." in answer.content.decode()
+    listener.refresh_from_db()
+    assert (listener.display_name, listener.country.code) == ("Nina S.", "IT")
+
+
+@pytest.mark.parametrize("wrong", [{"country": "XX"}, {"display_name": "x" * 61}])
+def test_a_wrong_profile_is_told_and_nothing_is_saved(signed_in, listener, wrong):
+    answer = signed_in.post(reverse("profile"), {"display_name": "Other", "country": "IT"} | wrong)
+    assert answer.status_code == 400
+    assert 'class="field-error"' in answer.content.decode()
+    listener.refresh_from_db()
+    assert listener.display_name == "Nina"
+
+
+def test_a_profile_changes_nothing_but_itself(signed_in, listener):
+    signed_in.post(reverse("profile"), {"display_name": "N", "country": "", "is_staff": "on", "username": "root"})
+    listener.refresh_from_db()
+    assert (listener.username, listener.is_staff) == ("nina", False)
