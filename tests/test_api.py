@@ -5,9 +5,11 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.cache import cache
 from django.core.management import call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
+from rest_framework.throttling import UserRateThrottle
 
 from accounts.grants import EDITORS, LISTENERS
 from accounts.models import Listener
@@ -18,6 +20,11 @@ from listening.services import rate_song
 pytestmark = pytest.mark.django_db
 
 ROUTES = ("songs", "artists", "albums", "genres", "plays", "ratings", "history")
+
+
+@pytest.fixture(autouse=True)
+def _no_calls_so_far():
+    cache.clear()
 
 
 def caller(name, group):
@@ -74,6 +81,13 @@ class TestDoor:
         forged = APIClient(enforce_csrf_checks=True)
         forged.force_login(ada.listener)
         refused(forged.post(f"/api/v1/{route}/", {}, format="json"), 403)
+
+    def test_who_calls_too_often_is_told_when_to_come_back(self, ada, monkeypatch):
+        monkeypatch.setattr(UserRateThrottle, "THROTTLE_RATES", {"user": "2/min"})
+        assert [ada.get("/api/v1/genres/").status_code for _ in range(2)] == [200, 200]
+        answer = ada.get("/api/v1/genres/")
+        refused(answer, 429)
+        assert 0 < int(answer["Retry-After"]) <= 60
 
     def test_the_schema_is_whole(self, tmp_path):
         call_command("spectacular", validate=True, fail_on_warn=True, file=tmp_path / "schema.yml")
