@@ -5,8 +5,10 @@ passed, so memory stays bounded and nothing is written for a file that turns out
 """
 
 import csv
+import sqlite3
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import count
 from math import isfinite
 from pathlib import Path
@@ -66,24 +68,25 @@ def stage(
     keep_numbers : numeric columns that nobody named are kept, as `extras` by name.
     Raises FileRejected, ColumnMissing, RowRejected. Warns ColumnIgnored.
     """
-    staged = Staged(path.name, bar)
-    try:
-        with path.open("rb") as file, bar(desc=f"{path.name} read", total=path.stat().st_size, unit="B") as read:
-            _Check(staged, columns, key, keep_numbers, merge).run(_lines(file, path.name, read))
-    except OSError as fault:
-        staged.close()
-        raise FileRejected(f"{path.name} cannot be read: {fault.strerror or fault}") from fault
-    except BaseException:
-        staged.close()
-        raise
+    with ExitStack() as unfinished:
+        staged = unfinished.enter_context(Staged(path.name, bar))
+        try:
+            with path.open("rb") as file, bar(desc=f"{path.name} read", total=path.stat().st_size, unit="B") as read:
+                _Check(staged, columns, key, keep_numbers, merge).run(_lines(file, path.name, read))
+        except (OSError, sqlite3.Error) as fault:
+            raise FileRejected(f"{path.name} cannot be read and kept for checking: {fault}") from fault
+        unfinished.pop_all()
     return staged
 
 
 def header_of(path: Path) -> list[str]:
     """The names in a file's first line, none where it has no readable one."""
-    with path.open("rb") as file:
-        first = file.readline(LONGEST_LINE).decode("utf-8-sig", errors="replace")
-    return [name.strip() for name in next(csv.reader([first]), [])]
+    try:
+        with path.open("rb") as file:
+            first = file.readline(LONGEST_LINE).decode("utf-8-sig", errors="replace")
+        return [name.strip() for name in next(csv.reader([first]), [])]
+    except (OSError, csv.Error):
+        return []
 
 
 def _lines(file: BinaryIO, name: str, bar: tqdm) -> Iterator[str]:

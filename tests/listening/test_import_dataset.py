@@ -184,6 +184,13 @@ def test_a_folder_with_nothing_says_what_was_looked_for(tmp_path):
         import_dataset(folder=tmp_path / "absent")
 
 
+@pytest.mark.parametrize("name", ["songs.csv", "history.csv"])
+def test_a_folder_in_place_of_a_file_is_no_table(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(FileRejected, match=f"{name} cannot be read"):
+        import_dataset(folder=tmp_path)
+
+
 def test_the_command_warns_and_goes_on_and_turns_a_fault_into_one_message(folder):
     _out, err = import_quietly(folder(songs="song_id,title,artist,label\ns1,One,Ana,X\n"))
     assert "ColumnIgnored: songs.csv" in err
