@@ -89,7 +89,8 @@ class TestDoor:
         refused(answer, 429)
         assert 0 < int(answer["Retry-After"]) <= 60
 
-    def test_the_schema_is_whole(self, tmp_path):
+    def test_the_schema_is_whole(self, ada, tmp_path):
+        assert ada.get("/api/v1/schema/").status_code == 200
         call_command("spectacular", validate=True, fail_on_warn=True, file=tmp_path / "schema.yml")
 
     def test_what_is_no_json_is_told_so(self, ada, editor):
