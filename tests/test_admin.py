@@ -240,6 +240,16 @@ def test_an_administrator_makes_and_touches_no_superuser(client, staff):
     assert Listener.objects.filter(pk=root.pk, username="root").exists()
 
 
+def test_groups_are_read_by_administrators_and_written_by_superusers_alone(client, staff):
+    group = Group.objects.get(name=EDITORS)
+    staff(ADMINISTRATORS)
+    assert client.get(page(Group, "change", group.pk)).status_code == 200
+    assert client.post(page(Group, "change", group.pk), {"name": "mine"}).status_code == 403
+    client.force_login(Listener.objects.create_superuser("root"))
+    assert client.get(page(Group, "changelist")).status_code == 200
+    assert client.get(page(Group, "change", group.pk)).status_code == 200
+
+
 def test_a_listener_has_no_admin(client):
     client.force_login(Listener.objects.create_user("plain"))
     assert client.get(page(Song, "changelist")).status_code == 302

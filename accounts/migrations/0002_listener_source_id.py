@@ -4,15 +4,21 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='listener',
-            name='source_id',
-            field=models.CharField(blank=True, editable=False, help_text='Its user_id in the files it was imported from.', max_length=150, null=True, unique=True),
+            model_name="listener",
+            name="source_id",
+            field=models.CharField(
+                blank=True,
+                editable=False,
+                help_text="Its user_id in the files it was imported from.",
+                max_length=150,
+                null=True,
+                unique=True,
+            ),
         ),
     ]
