@@ -129,38 +129,43 @@ def _has_content(song: Song) -> bool:
 
 def _write_songs(rows: list[Row], outcome: Outcome) -> list[Song]:
     """Write what is new or changed; all songs of the rows as they stand then."""
-    known = {
-        song.source_id: song for song in Song.objects.filter(source_id__in=[row["song_id"] for row in rows]).for_cards()
-    }
-    artists = ensure_artists(names={row["artist"] for row in rows if "artist" in row})
-    genres = ensure_genres(names={row["genre"] for row in rows if "genre" in row})
-    placed = [_place(row, known.get(row["song_id"]), artists) for row in rows]
-    albums = ensure_albums(
-        keys=[(row["album"], artist) for row, artist in zip(rows, placed, strict=True) if "album" in row]
-    )
-    songs = [
-        _song(row, known.get(row["song_id"]), artist, albums, genres) for row, artist in zip(rows, placed, strict=True)
-    ]
-    written = []
-    for song in songs:
-        before = known.get(song.source_id)
-        if before is None:
-            outcome.new += 1
-        elif any(_value(song, name) != _value(before, name) for name in WRITTEN):
-            outcome.changed += 1
-        else:
-            outcome.unchanged += 1
-            continue
-        written.append(song)
+    stored = Song.objects.filter(source_id__in=[row["song_id"] for row in rows]).for_cards()
+    known = {song.source_id: song for song in stored}
+    songs = _songs(rows, [known.get(row["song_id"]) for row in rows])
+    written = [song for song in songs if _differs(song, known.get(song.source_id))]
+    n_new = sum(song.source_id not in known for song in songs)
+    outcome.new += n_new
+    outcome.changed += len(written) - n_new
+    outcome.unchanged += len(songs) - len(written)
     Song.objects.bulk_create(written, update_conflicts=True, unique_fields=["source_id"], update_fields=WRITTEN)
     return songs
 
 
-def _place(row: Row, before: Song | None, artists: dict[str, Artist]) -> Artist | None:
-    """The song's artist. An editor may have told two of one name apart: their choice stays."""
-    if before and before.artist and row.get("artist", before.artist.name) == before.artist.name:
-        return before.artist
-    return artists.get(row.get("artist", ""))
+def _songs(rows: list[Row], known: list[Song | None]) -> list[Song]:
+    """The songs of these rows, with artists, genres and albums made where absent."""
+    artists = _artists(rows, known)
+    genres = ensure_genres(names={row["genre"] for row in rows if "genre" in row})
+    albums = ensure_albums(
+        keys=[(row["album"], artist) for row, artist in zip(rows, artists, strict=True) if "album" in row]
+    )
+    return [
+        _song(row, before, artist, albums, genres) for row, before, artist in zip(rows, known, artists, strict=True)
+    ]
+
+
+def _artists(rows: list[Row], known: list[Song | None]) -> list[Artist | None]:
+    """Each row's artist. An editor may have told two of one name apart: their choice stays."""
+    told = [None if _keeps_artist(row, before) else row.get("artist") for row, before in zip(rows, known, strict=True)]
+    found = ensure_artists(names={name for name in told if name})
+    return [found[name] if name else before and before.artist for name, before in zip(told, known, strict=True)]
+
+
+def _keeps_artist(row: Row, before: Song | None) -> bool:
+    return bool(before and before.artist and row.get("artist") == before.artist.name)
+
+
+def _differs(song: Song, before: Song | None) -> bool:
+    return before is None or any(_value(song, name) != _value(before, name) for name in WRITTEN)
 
 
 def _song(
