@@ -16,7 +16,7 @@ PIECE_SECONDS = 30  # a song without a file is given a synthesised piece of this
 
 def fold(text: str) -> str:
     """Text as it is searched: no case, no accents, single spaces ("Björk  " -> "bjork")."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    decomposed = unicodedata.normalize("NFKD", text.casefold().replace("\0", " "))  # PostgreSQL stores no NUL
     return " ".join("".join(sign for sign in decomposed if not unicodedata.combining(sign)).split())
 
 

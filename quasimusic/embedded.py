@@ -5,6 +5,7 @@ and stops: so it never outlives whoever started it, however that one died.
 """
 
 import hashlib
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -43,6 +44,7 @@ def valkey_server(folder: Path, socket: Path) -> ValkeyServer:
 
 
 def main(folder: str, socket: str) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # leave by the door below, so that the server is stopped
     with valkey_server(Path(folder), Path(socket)):
         sys.stdout.write("ready\n")
         sys.stdout.flush()

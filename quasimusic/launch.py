@@ -104,7 +104,7 @@ def _serve(port: int) -> int:
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     manager = Manager()
     for name, command in {
-        "web": f"gunicorn quasimusic.wsgi --bind {HOST}:{port} --workers 2 --threads 8 --graceful-timeout 3",
+        "web": f"gunicorn quasimusic.wsgi --bind {HOST}:{port} --workers 2 --threads 8 --graceful-timeout 3 --no-control-socket",
         "worker": "celery --quiet --app quasimusic.celery worker --concurrency 2 --loglevel INFO",
         "beat": "celery --quiet --app quasimusic.celery beat --loglevel WARNING",
     }.items():

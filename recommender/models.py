@@ -19,6 +19,9 @@ class TrainingRun(models.Model):
     seed = models.PositiveBigIntegerField()
     metrics = models.JSONField(default=dict, help_text="The hybrid's held-out metrics.")
     weights = models.JSONField(default=dict, help_text="Engine weights learned in this run.")
+    tuned = models.JSONField(
+        default=dict, help_text="Hyper-parameters found by search, by engine; handed on from run to run."
+    )
     note = models.TextField(blank=True, help_text="Why it was refused or what failed.")
 
     class Meta:

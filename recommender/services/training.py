@@ -22,6 +22,7 @@ from recommender.engines.hybrid import Hybrid
 from recommender.engines.metrics import evaluate
 from recommender.engines.splits import split
 from recommender.engines.tables import Tables
+from recommender.engines.weighted_mf.tuning import HyperTuner, Trial
 from recommender.loading import artefact_folder, load_engine, load_tables
 from recommender.models import EngineFit, TrainingRun, Weights
 
@@ -44,8 +45,8 @@ def train_band(
     """Train the named engines (all of them by default) into a new run, and let it serve if it passes the gate.
 
     Engines not named are kept from the active run. One without its table is left out by name, one that fails is told
-    and left out; the others go on. params: overrides by engine. report: called with a line at each step.
-    Raises UnknownEngine before anything is written.
+    and left out; the others go on. params: overrides by engine; by default those the active run was tuned to.
+    report: called with a line at each step. Raises UnknownEngine before anything is written.
     """
     wanted = list(engines) or list(ENGINES)
     unknown = sorted(set(wanted) - set(ENGINES))
@@ -53,15 +54,30 @@ def train_band(
         raise UnknownEngine(f"No engine {', '.join(unknown)}; the band is {', '.join(ENGINES)}.")
     _close_abandoned_runs()
     active = TrainingRun.objects.filter(is_active=True).first()
-    run = TrainingRun.objects.create(started_at=timezone.now(), seed=seed)
+    if params is None:
+        params = active.tuned if active else {}
+    run = TrainingRun.objects.create(started_at=timezone.now(), seed=seed, tuned=params)
     try:
-        _fit_all(run, active, wanted, params or {}, report)
+        _fit_all(run, active, wanted, report)
     except BaseException as fault:
         _finish(run, TrainingRun.State.FAILED, note=f"{type(fault).__name__}: {fault}")
         raise
     _pass_gate(run, active, report)
     _prune_runs()
     return run
+
+
+def tune(*, tuner: HyperTuner, seed: int, report: Report = logger.info) -> dict[str, dict[str, Any]]:
+    """Search weighted_mf's hyper-parameters; returns them by engine, as `train_band` takes them. Writes nothing.
+
+    Raises TableNeeded where nobody has played or rated anything.
+    """
+
+    def tell(done: int, total: int, best: Trial) -> None:
+        report(f"trial {done} of {total}: best so far {best.loss:.4f} with {best.params}")
+
+    best, _ = tuner.search(load_tables(), rng=np.random.default_rng(seed), progress=tell)
+    return {"weighted_mf": best}
 
 
 def evaluate_band(
@@ -104,7 +120,6 @@ def _fit_all(
     run: TrainingRun,
     active: TrainingRun | None,
     wanted: Sequence[str],
-    params: Mapping[str, Mapping[str, Any]],
     report: Report,
 ) -> None:
     tables = load_tables()
@@ -114,7 +129,7 @@ def _fit_all(
         fit = EngineFit(run=run, engine=name)
         if name in wanted:
             began = time.perf_counter()
-            measured |= _fit_one(fit, tables, train, held_out, params.get(name))
+            measured |= _fit_one(fit, tables, train, held_out, run.tuned.get(name))
             fit.seconds = time.perf_counter() - began
         elif active is not None:
             measured |= _keep_one(fit, active, tables, train, held_out)

@@ -7,6 +7,7 @@ from django.core.management import CommandError, call_command
 from listening.models import History, Rating
 from quasimusic.exceptions import ArtefactBroken, InputFault, UnknownEngine
 from recommender.engines import ENGINES
+from recommender.engines.weighted_mf.tuning import HyperTuner
 from recommender.loading import artefact_folder, load_band, load_engine, load_tables
 from recommender.models import EngineFit, TrainingRun, Weights
 from recommender.services import training
@@ -122,6 +123,18 @@ def test_an_engine_that_fails_is_told_and_left_out(two_camps, caplog):
     assert "n_factors" in fit.note
     assert run.is_active
     assert "weighted_mf" not in run.weights
+
+
+def test_tuned_hyper_parameters_are_used_and_handed_on(two_camps):
+    tuner = HyperTuner(n_factors=(2, 5), n_iterations=(2, 4), n_trials=3, n_random=2)
+    tuned = training.tune(tuner=tuner, seed=1)
+    found = tuned["weighted_mf"]
+    assert 0.01 <= found["rating_regularisation"] <= 1
+    assert 2 <= found["n_factors"] <= 5
+    training.train_band(seed=1, params=tuned)
+    nightly = training.train_band(seed=1)
+    assert nightly.tuned == tuned
+    assert found.items() <= nightly.fits.get(engine="weighted_mf").params.items()
 
 
 def test_evaluation_prints_every_engine_and_the_hybrid_as_json(two_camps, tmp_path):

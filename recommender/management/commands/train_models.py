@@ -3,6 +3,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from quasimusic.exceptions import QuasimusicError
 from recommender.engines import ENGINES
+from recommender.engines.weighted_mf.tuning import HyperTuner
 from recommender.models import TrainingRun
 from recommender.services import training
 
@@ -16,12 +17,17 @@ class Command(BaseCommand):
         )
         parser.add_argument("--seed", type=int, default=settings.TRAIN_SEED)
         parser.add_argument("--tune", action="store_true", help="search weighted_mf's hyper-parameters first")
+        parser.add_argument("--trials", type=int, default=HyperTuner.n_trials, help="points the search tries")
 
-    def handle(self, *, engine, seed, tune, **options):
+    def handle(self, *, engine, seed, tune, trials, **options):
         try:
-            params = training.tune(seed=seed, report=self.stdout.write) if tune else {}
+            params = training.tune(tuner=_tuner(trials), seed=seed, report=self.stdout.write) if tune else None
             run = training.train_band(seed=seed, engines=engine, params=params, report=self.stdout.write)
         except QuasimusicError as fault:
             raise CommandError(str(fault)) from fault
         if run.state == TrainingRun.State.FAILED:
             raise CommandError(run.note)
+
+
+def _tuner(n_trials: int) -> HyperTuner:
+    return HyperTuner(n_trials=n_trials, n_random=min(HyperTuner.n_random, n_trials))

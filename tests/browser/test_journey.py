@@ -1,0 +1,120 @@
+"""The main job, end to end, as a newcomer lives it."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import STOP_SECONDS, Site, answers, start_site
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(page: Page, site: Site):
+    """A page that fails the test on any script error or failed request of ours."""
+    faults = []
+    page.on("pageerror", lambda error: faults.append(f"script: {error}"))
+    page.on("response", lambda reply: reply.status >= 500 and faults.append(f"{reply.status} {reply.url}"))
+    yield page
+    assert not faults
+
+
+def at(page: Page) -> float:
+    return page.evaluate("document.getElementById('audio').currentTime")
+
+
+def seek(page: Page, seconds: float) -> None:
+    page.get_by_role("slider", name="Seek").evaluate(
+        "(range, to) => { range.value = to; range.dispatchEvent(new Event('input', {bubbles: true}));"
+        " range.dispatchEvent(new Event('change', {bubbles: true})); }",
+        seconds,
+    )
+
+
+def titles(page: Page) -> list[str]:
+    return page.locator(".shelf-hybrid .card-title").all_inner_texts()
+
+
+def sign_up(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    page.get_by_role("link", name="Sign up").first.click()
+    page.get_by_label("Username").fill("wanda")
+    page.get_by_label("Email").fill("wanda@example.org")
+    page.get_by_label("Password", exact=False).first.fill("correct-horse-battery")
+    page.get_by_role("button", name="Sign up").click()
+
+
+def log_in(page: Page, site: Site, username: str, password: str) -> None:
+    page.goto(f"{site.url}/account/login/")
+    page.get_by_label("Username").fill(username)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_a_newcomer_signs_up_picks_plays_seeks_rates_and_sees_the_list_change(page: Page, site: Site):
+    sign_up(page, site)
+    expect(page.get_by_role("heading", name="What do you like?")).to_be_visible()
+    page.locator("input[name=genres] + span").first.click()
+    page.get_by_role("button", name="Save and go on").click()
+
+    hybrid = page.locator(".shelf-hybrid")
+    expect(hybrid).to_be_visible(timeout=30_000)
+    before = titles(page)
+    assert len(before) > 5
+
+    first = hybrid.locator(".card").first
+    title = first.locator(".card-title").inner_text()
+    first.hover()
+    first.locator("button.play").click()
+    page.wait_for_function("document.getElementById('audio').currentTime > 1", timeout=20_000)
+    seek(page, 14)
+    page.wait_for_function("document.getElementById('audio').currentTime > 14.5")
+    assert at(page) < 25
+
+    # The player goes on while the page changes under it.
+    page.evaluate("window.stayed = true")
+    first.get_by_role("link").first.click()
+    expect(page.get_by_role("heading", level=1, name=title)).to_be_visible()
+    moment = at(page)
+    page.wait_for_function("moment => document.getElementById('audio').currentTime > moment + 0.5", arg=moment)
+    assert page.evaluate("window.stayed"), "the page was loaded anew"
+
+    page.get_by_role("group", name="Your rating of").first.get_by_role("button", name="5 stars").click()
+    expect(page.get_by_role("button", name="5 stars, yours")).to_be_visible()
+
+    # Half of it must really be heard before it counts; back to the start, and listen.
+    seek(page, 0)
+    with page.expect_response(lambda reply: reply.url.endswith("/plays/"), timeout=40_000) as told:
+        pass
+    assert told.value.ok
+    page.get_by_role("link", name="History").first.click()
+    row = page.locator("li.row", has_text=title)
+    expect(row).to_be_visible()
+    expect(row).to_contain_text("Played")
+
+    # The background learns every three seconds here.
+    page.get_by_role("link", name="Home").first.click()
+    expect(hybrid).to_be_visible()
+    for _ in range(10):
+        page.wait_for_timeout(3000)
+        page.reload()
+        if "fresh one is on its way" not in page.content():
+            break
+    after = titles(page)
+    assert title not in after
+    assert after != before
+
+
+def test_a_second_start_is_quick_keeps_the_data_and_ctrl_c_leaves_nothing_behind(tmp_path, site: Site):
+    """Comes last: it stops the site the other tests look at."""
+    stopped = site.interrupt()
+    assert stopped < STOP_SECONDS
+    assert not answers(site.url)
+    assert not (site.data_dir / "valkey.sock").exists()
+    again = start_site(site.data_dir, tmp_path / "log")
+    try:
+        assert "Demo logins" not in again.lines
+        assert not re.search(r"Training|songs,", again.lines)
+    finally:
+        assert again.interrupt() < STOP_SECONDS
