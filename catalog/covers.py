@@ -119,7 +119,9 @@ def _tiles(cover: Cover) -> str:
 def _tile(cover: Cover, x: float, y: float, side: float) -> str:
     fills = (cover.colours.main, cover.colours.other, cover.colours.deep, cover.colours.light)
     back, front = cover.dice.sample(fills, 2)
-    square = f'<rect x="{x:.1f}" y="{y:.1f}" width="{side + 0.5:.1f}" height="{side + 0.5:.1f}" fill="{back}"/>'
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}"'
+    # The thin rim closes the seams between neighbours when the picture is made smaller.
+    square = f'<rect {place} fill="{back}" stroke="{back}" stroke-width="0.8"/>'
     if cover.dice.random() < 0.3 * cover.acousticness + 0.15:
         return square
     corners = ((x, y, 1), (x + side, y, 2), (x + side, y + side, 3), (x, y + side, 4))

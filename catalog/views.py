@@ -53,8 +53,10 @@ def album(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 def genres(request: HttpRequest) -> HttpResponse:
+    """The genres, those of most songs first."""
     counted = Genre.objects.annotate(n_songs=Count("songs")).filter(n_songs__gt=0)
-    return render(request, "catalog/genres.html", {"genres": counted})
+    page = page_after(counted, "-n_songs", "pk", after=request.GET.get("after", ""))
+    return render(request, "catalog/genres.html", {"genres": page})
 
 
 @require_safe

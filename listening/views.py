@@ -1,7 +1,7 @@
 import json
 
 from django.contrib.auth.decorators import permission_required
-from django.db.models import F, QuerySet, Value, Window
+from django.db.models import Count, F, Q, QuerySet, Value, Window
 from django.db.models.functions import Coalesce, RowNumber
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,7 +16,7 @@ from listening.templatetags.ratings import STARS
 from quasimusic.exceptions import InputFault
 from quasimusic.paging import page_after
 
-PICKABLE = 24  # songs offered at sign-up
+PICKABLE = 24  # genres, and songs, offered at sign-up
 
 
 def own_ratings(request: HttpRequest, songs: list[Song]) -> dict[int, int]:
@@ -105,8 +105,8 @@ def picks(request: HttpRequest) -> HttpResponse:
         taken_genres, taken_songs = _earlier_picks(request)
     context = {
         "form": form,
-        "genres": Genre.objects.filter(songs__isnull=False).distinct(),
-        "songs": _offered(taken_genres, taken_songs),
+        "genres": _genres_offered(taken_genres),
+        "songs": _songs_offered(taken_genres, taken_songs),
         "taken_genres": taken_genres,
         "taken_songs": taken_songs,
     }
@@ -118,7 +118,13 @@ def _earlier_picks(request: HttpRequest) -> tuple[set[int], set[int]]:
     return {genre for genre, _ in rows if genre}, {song for _, song in rows if song}
 
 
-def _offered(genres: set[int], taken: set[int]) -> list[Song]:
+def _genres_offered(taken: set[int]) -> QuerySet:
+    """Genres to choose among: those taken, then those of most songs."""
+    counted = Genre.objects.annotate(n_songs=Count("songs"), is_taken=Q(pk__in=taken)).filter(n_songs__gt=0)
+    return counted.order_by("-is_taken", "-n_songs", "name")[: max(PICKABLE, len(taken))]
+
+
+def _songs_offered(genres: set[int], taken: set[int]) -> list[Song]:
     """Songs to choose among: those taken, then the best known of each genre in turn."""
     known = Song.objects.exclude(title="").annotate(fame=Coalesce("popularity", Value(-1.0)))
     if genres:

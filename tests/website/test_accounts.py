@@ -8,6 +8,7 @@ from django.urls import reverse
 from accounts.models import Listener
 from catalog.models import Genre
 from listening.models import Pick
+from tests.website.markup import Page
 
 NEWCOMER = {"username": "newcomer", "email": "new@example.org", "password1": "a plain word 7"}
 
@@ -68,6 +69,18 @@ def test_songs_offered_follow_the_genres_chosen_and_keep_those_taken(signed_in, 
     address = f"{reverse('picks')}?genres={loud.pk}&songs={calm_songs[0].pk}&songs=abc"
     chosen = _offered(signed_in.get(address).content.decode())
     assert chosen == [calm_songs[0].pk, *(song.pk for song in loud_songs)]
+
+
+def test_the_largest_genres_are_offered_and_those_taken(signed_in, add_songs):
+    for i in range(30):
+        add_songs(1, genre=Genre.objects.create(name=f"genre {i:02}"))
+    add_songs(2)
+    last = Genre.objects.get(name="genre 29")
+    everything = Page(signed_in.get(reverse("picks")).content.decode()).texts("label")
+    assert everything[0] == "Dream pop"
+    assert "Genre 29" not in everything
+    chosen = Page(signed_in.get(f"{reverse('picks')}?genres={last.pk}").content.decode()).texts("label")
+    assert chosen[0] == "Genre 29"
 
 
 def test_the_profile_is_saved(signed_in, listener):

@@ -90,10 +90,10 @@ def test_strangers_hear_nothing_of_songs(client, song):
     assert client.get(song.get_absolute_url()).status_code == 302
 
 
-@pytest.mark.parametrize("kind", ["artist", "album", "genre", "search", "history", "song", "home", "picks"])
+@pytest.mark.parametrize("kind", ["artist", "album", "genre", "search", "history", "song", "home", "picks", "genres"])
 def test_as_many_queries_for_thirty_rows_as_for_one(signed_in, add_plays, kind):
     first = add_plays(1)[0]
-    address = reverse(kind) if kind in ("history", "home", "picks") else _address(kind, first.song)
+    address = reverse(kind) if kind in ("history", "home", "picks", "genres") else _address(kind, first.song)
     signed_in.get(address)
     with CaptureQueriesContext(connection) as one:
         signed_in.get(address)
@@ -135,6 +135,12 @@ def test_features_of_nought_are_shown(signed_in, add_songs):
     assert Page(html).texts("dt")[:3] == ["energy", "valence", "liveness"]
 
 
+def _next(html: str) -> str:
+    """The query of "Show more", "" on the last page."""
+    more = re.search(r'class="more">.*?href="\?([^"]+)"', html, re.DOTALL)
+    return more[1].replace("&amp;", "&") if more else ""
+
+
 def _rows(html: str) -> list[str]:
     return re.findall(r'class="row-title" href="([^"]+)"', html)
 
@@ -150,18 +156,26 @@ def test_pages_cut_by_key_show_every_song_once(signed_in, add_songs, kind):
         rows = _rows(html)
         assert 0 < len(rows) <= PAGE_SIZE
         seen += rows
-        more = re.search(r'class="more">.*?href="\?([^"]+)"', html, re.DOTALL)
-        address = more and f"{path}?{more[1].replace('&amp;', '&')}"
+        address = _next(html) and f"{path}?{_next(html)}"
     assert len(seen) == len(songs)
     assert set(seen) == {song.get_absolute_url() for song in songs}
     assert set(seen[:10]) == {song.get_absolute_url() for song in songs[-10:]}
 
 
+def test_genres_are_cut_by_key_too(signed_in, add_songs):
+    for i in range(35):
+        add_songs(1 + i % 3, genre=Genre.objects.create(name=f"genre {i}"))
+    first = _body(signed_in.get(reverse("genres")))
+    second = _body(signed_in.get(f"{reverse('genres')}?{_next(first)}"))
+    shown = [re.findall(r'class="tile"\s+href="([^"]+)"', html) for html in (first, second)]
+    assert [len(tiles) for tiles in shown] == [PAGE_SIZE, 5]
+    assert len({*shown[0], *shown[1]}) == 35
+
+
 def test_history_goes_on_by_key(signed_in, add_plays):
     plays = add_plays(45)
     first = _body(signed_in.get(reverse("history")))
-    mark = re.search(r'href="\?after=([^"]+)"', first)[1]
-    second = _body(signed_in.get(f"{reverse('history')}?after={mark}"))
+    second = _body(signed_in.get(f"{reverse('history')}?{_next(first)}"))
     assert _rows(first) + _rows(second) == [play.song.get_absolute_url() for play in plays]
     assert 'class="more"' not in second
 
@@ -174,9 +188,9 @@ def test_a_forged_page_mark_is_refused(signed_in, add_plays, mark):
 
 def test_a_page_mark_of_another_list_is_refused(signed_in, add_plays, add_songs):
     add_plays(35)
-    mark = re.search(r'href="\?after=([^"]+)"', _body(signed_in.get(reverse("history"))))[1]
+    mark = _next(_body(signed_in.get(reverse("history"))))
     artist = Song.objects.first().artist
-    assert signed_in.get(f"{artist.get_absolute_url()}?after={mark}").status_code == 400
+    assert signed_in.get(f"{artist.get_absolute_url()}?{mark}").status_code == 400
 
 
 def test_history_shows_the_listeners_own_plays_alone(signed_in, add_plays, client, django_user_model):
