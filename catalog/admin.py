@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from catalog.audio import clean_audio
 from catalog.features import FEATURES
 from catalog.models import Album, Artist, Genre, Song
-from catalog.services import forget_popularity, free_genre_slug, refresh_search, remove_audio, set_genre
+from catalog.services import forget_popularity, refresh_search, remove_audio, set_genre
 from quasimusic.admin import HouseAdmin, TakesItsRecords
 
 EXTERNAL_IDS = ("External ids", {"fields": (("musicbrainz_id", "spotify_id"),), "classes": ("collapse",)})
@@ -43,10 +43,6 @@ class GenreAdmin(HouseAdmin):
     @admin.display(description="songs", ordering="n_songs")
     def songs(self, genre):
         return _link_to_songs("genre__id__exact", genre.pk, f"{genre.n_songs:,}")
-
-    def save_model(self, request, obj, form, change):
-        obj.slug = obj.slug or free_genre_slug(name=obj.name)
-        super().save_model(request, obj, form, change)
 
 
 @admin.register(Artist)

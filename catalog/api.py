@@ -13,7 +13,7 @@ from rest_framework.viewsets import ModelViewSet
 
 from catalog.features import FACTS, FEATURES
 from catalog.models import Album, Artist, Genre, Song
-from catalog.services import free_genre_slug
+from catalog.services import refresh_search
 
 
 class Number(serializers.FloatField):
@@ -43,9 +43,6 @@ class GenreSerializer(CatalogueSerializer):
     class Meta:
         model = Genre
         fields = ("id", "name", "slug")
-
-    def create(self, validated_data):
-        return super().create({**validated_data, "slug": free_genre_slug(name=validated_data["name"])})
 
 
 class ArtistSerializer(CountryFieldMixin, CatalogueSerializer):
@@ -110,8 +107,7 @@ class Words(BaseFilterBackend):
     """`?q=` keeps the rows that hold every word asked for."""
 
     def filter_queryset(self, request, queryset, view):
-        # No text holds a NUL, and PostgreSQL will not be asked for one.
-        return queryset.search(request.query_params.get("q", "").replace("\0", " "))
+        return queryset.search(request.query_params.get("q", ""))
 
 
 searchable = extend_schema_view(
@@ -132,12 +128,20 @@ class ArtistViewSet(ModelViewSet):
     serializer_class = ArtistSerializer
     filter_backends = (Words,)
 
+    def perform_update(self, serializer):
+        artist = serializer.save()
+        refresh_search(songs=artist.songs.all(), albums=artist.albums.all())
+
 
 @searchable
 class AlbumViewSet(ModelViewSet):
     queryset = Album.objects.select_related("artist")
     serializer_class = AlbumSerializer
     filter_backends = (Words,)
+
+    def perform_update(self, serializer):
+        album = serializer.save()
+        refresh_search(songs=album.songs.all(), albums=Album.objects.none())
 
 
 class GenreViewSet(ModelViewSet):

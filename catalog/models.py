@@ -1,4 +1,5 @@
 import unicodedata
+from itertools import count
 
 from django.core.validators import FileExtensionValidator, MaxValueValidator, MinValueValidator
 from django.db import models
@@ -58,16 +59,20 @@ class Genre(models.Model):
         return self.name
 
     def save(self, *args, **kwargs):
-        self.slug = self.slug or genre_slug(self.name)
+        self.slug = self.slug or _free_slug(self.name)
         super().save(*args, **kwargs)
 
     def get_absolute_url(self):
         return reverse("genre", args=[self.slug])
 
 
-def genre_slug(name: str) -> str:
-    """A slug of a genre's name; names of signs alone keep a code of their own."""
-    return slugify(name, allow_unicode=True) or f"genre-{name.encode().hex()[:40]}"
+def _free_slug(name: str) -> str:
+    """A slug that no genre has: "R&B" and "RB" would else share theirs, and a name of signs alone has none."""
+    slug = stem = slugify(name, allow_unicode=True) or "genre"
+    for place in count(2):
+        if not Genre.objects.filter(slug=slug).exists():
+            return slug
+        slug = f"{stem}-{place}"
 
 
 class Artist(Searchable):

@@ -6,7 +6,7 @@ from functools import partial
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from catalog.models import Album, Artist, Genre, Song, fold, genre_slug
+from catalog.models import Album, Artist, Genre, Song, fold
 
 AlbumKey = tuple[str, int | None]  # title, the artist's database id
 
@@ -56,17 +56,8 @@ def ensure_genres(*, names: Iterable[str]) -> dict[str, Genre]:
     wanted = set(names)
     found = {genre.name: genre for genre in Genre.objects.filter(name__in=wanted)}
     for name in sorted(wanted - found.keys()):
-        found[name] = Genre.objects.create(name=name, slug=free_genre_slug(name=name))
+        found[name] = Genre.objects.create(name=name)
     return found
-
-
-def free_genre_slug(*, name: str) -> str:
-    """A slug that no genre has: "R&B" and "RB" would else share theirs."""
-    slug, place = genre_slug(name), 1
-    while Genre.objects.filter(slug=slug).exists():
-        place += 1
-        slug = f"{genre_slug(name)}-{place}"
-    return slug
 
 
 def song_ids(*, source_ids: Iterable[str]) -> dict[str, int]:

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "catalog",
     "listening",
     "recommender",
+    "django_cleanup.apps.CleanupConfig",  # last: deletes an upload when its row lets go of it
 ]
 
 MIDDLEWARE = [

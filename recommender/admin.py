@@ -2,24 +2,12 @@
 
 from django.contrib import admin, messages
 from django.utils.html import format_html_join
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
+from quasimusic.admin import HouseAdmin, ReadOnly
 from quasimusic.exceptions import QuasimusicError
 from recommender.models import EngineFit, TrainingRun, Weights
 from recommender.services.training import activate_run
-
-
-class ReadOnly:
-    """Nobody adds, changes or deletes these by hand."""
-
-    def has_add_permission(self, request, obj=None):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
 
 class EngineFitInline(ReadOnly, TabularInline):
@@ -38,7 +26,7 @@ class EngineFitInline(ReadOnly, TabularInline):
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(ReadOnly, ModelAdmin):
+class TrainingRunAdmin(ReadOnly, HouseAdmin):
     list_display = ("__str__", "state", "is_active", "ndcg", "recall", "coverage", "started_at", "finished_at", "note")
     list_filter = ("state",)
     inlines = (EngineFitInline,)
@@ -73,7 +61,7 @@ class TrainingRunAdmin(ReadOnly, ModelAdmin):
 
 
 @admin.register(Weights)
-class WeightsAdmin(ReadOnly, ModelAdmin):
+class WeightsAdmin(ReadOnly, HouseAdmin):
     list_display = ("made_at", "strategy", "weights", "reward_means")
     list_filter = ("strategy",)
 

@@ -218,6 +218,12 @@ class TestEditing:
         slugs = [editor.post("/api/v1/genres/", {"name": name}, format="json").json()["slug"] for name in ("R&B", "RB")]
         assert len(set(slugs)) == 2
 
+    def test_songs_are_found_by_their_artists_new_name(self, editor, song):
+        editor.patch(f"/api/v1/artists/{song.artist_id}/", {"name": "Guðmundsdóttir"}, format="json")
+        assert editor.get("/api/v1/songs/?q=gudmundsdottir").json()["results"] == []
+        found = editor.get("/api/v1/songs/?q=guðmundsdottir").json()["results"]
+        assert [row["id"] for row in found] == [song.pk]
+
     def test_an_artist_whose_songs_are_there_stays(self, editor, song):
         refused(editor.delete(f"/api/v1/artists/{song.artist_id}/"), 409)
         assert Song.objects.get().artist

@@ -3,14 +3,17 @@
 import contextlib
 import io
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 
 from catalog.audio import clean_audio
+from catalog.models import Song
 
 
 def recording(format_, subtype=None, seconds=1.5):
@@ -108,3 +111,16 @@ def test_the_size_is_bounded(settings):
     with pytest.raises(ValidationError) as refused:
         clean_audio(SimpleUploadedFile("a.flac", content))
     assert refused.value.code == "audio_size"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_upload_that_no_song_holds_any_more_is_deleted(settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    song = Song.objects.create(title="Twice recorded", audio=ContentFile(b"first", name="first.ogg"))
+    first = Path(song.audio.path)
+    song.audio = ContentFile(b"second", name="second.ogg")
+    song.save()
+    second = Path(song.audio.path)
+    assert (first.exists(), second.exists()) == (False, True)
+    song.delete()
+    assert not second.exists()

@@ -151,9 +151,6 @@ def at_once(calls):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(
-    "connection.vendor == 'sqlite'", reason="SQLite's test database lives in memory, where threads cannot write at once"
-)
 class TestAtOnce:
     def test_one_play_reported_twice_at_once_counts_once(self, report):
         for round_number in range(1, 6):
