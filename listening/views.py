@@ -126,11 +126,14 @@ def _genres_offered(taken: set[int]) -> QuerySet:
 
 def _songs_offered(genres: set[int], taken: set[int]) -> list[Song]:
     """Songs to choose among: those taken, then the best known of each genre in turn."""
-    known = Song.objects.exclude(title="").annotate(fame=Coalesce("popularity", Value(-1.0)))
+    fame = {"n_listeners": Count("history"), "fame": Coalesce("popularity", Value(-1.0))}
+    known = Song.objects.exclude(title="").annotate(**fame)
     if genres:
         known = known.filter(genre__in=genres)
-    turn = Window(RowNumber(), partition_by="genre", order_by=(F("fame").desc(), F("pk").asc()))
-    turns = known.annotate(turn=turn).order_by("turn", "-fame", "pk").values_list("pk", flat=True)
+    turn = Window(
+        RowNumber(), partition_by="genre", order_by=(F("n_listeners").desc(), F("fame").desc(), F("pk").asc())
+    )
+    turns = known.annotate(turn=turn).order_by("turn", "-n_listeners", "-fame", "pk").values_list("pk", flat=True)
     shown = [*sorted(taken), *(pk for pk in turns[:PICKABLE] if pk not in taken)][: max(PICKABLE, len(taken))]
     return _in_order(Song.objects.for_cards(), shown)
 
