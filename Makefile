@@ -32,7 +32,7 @@ format: .venv/ready-dev
 
 screenshots: .venv/ready-dev
 	$(BIN)/python -m tests.browser
-	$(BIN)/python -m pytest tests/browser/test_screenshots.py --screenshots docs/pictures
+	$(BIN)/python -m pytest tests/browser/test_pages.py --pictures "$(or $(TO),var/pictures)"
 
 clean:
 	rm -rf .venv var

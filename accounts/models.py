@@ -22,6 +22,7 @@ class Listener(AbstractUser):
     class Meta(AbstractUser.Meta):
         db_table = "listener"
         verbose_name = "listener"
+        verbose_name_plural = "listeners"
 
     def __str__(self):
         return self.display_name or self.username

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import environ
+from django.templatetags.static import static
 
 from quasimusic.embedded import cache_url, valkey_socket
 
@@ -217,7 +218,12 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {"TITLE": "Quasimusic", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
 
-UNFOLD = {"SITE_TITLE": "Quasimusic", "SITE_HEADER": "Quasimusic", "SITE_SUBHEADER": "The catalogue and the band"}
+UNFOLD = {
+    "SITE_TITLE": "Quasimusic",
+    "SITE_HEADER": "Quasimusic",
+    "SITE_SUBHEADER": "The catalogue and the band",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("logo.svg")}],
+}
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = {

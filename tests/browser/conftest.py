@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from playwright.sync_api import Page
 
 from tests.browser.chromium import ARGUMENTS, BrowserAbsent, find
 
@@ -98,6 +99,16 @@ def answers(url: str) -> bool:
             return reply.status == 200
     except OSError:
         return False
+
+
+def log_in(page: Page, site: Site, who: str) -> None:
+    """As the demo listener or staff member, landing on the home page."""
+    username, password = site.login(who)
+    page.goto(f"{site.url}/account/login/")
+    page.locator("input[name=login]").fill(username)
+    page.locator("input[name=password]").fill(password)
+    page.locator("#page form button[type=submit]").first.click()
+    page.wait_for_url(f"{site.url}/")
 
 
 @pytest.fixture(scope="session")

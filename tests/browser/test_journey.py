@@ -1,11 +1,9 @@
 """The main job, end to end, as a newcomer lives it."""
 
-import re
-
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import STOP_SECONDS, Site, answers, start_site
+from tests.browser.conftest import Site
 
 pytestmark = pytest.mark.browser
 
@@ -43,13 +41,6 @@ def sign_up(page: Page, site: Site) -> None:
     page.get_by_label("Email").fill("wanda@example.org")
     page.get_by_label("Password", exact=False).first.fill("correct-horse-battery")
     page.get_by_role("button", name="Sign up").click()
-
-
-def log_in(page: Page, site: Site, username: str, password: str) -> None:
-    page.goto(f"{site.url}/account/login/")
-    page.get_by_label("Username").fill(username)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
 
 
 def test_a_newcomer_signs_up_picks_plays_seeks_rates_and_sees_the_list_change(page: Page, site: Site):
@@ -104,17 +95,3 @@ def test_a_newcomer_signs_up_picks_plays_seeks_rates_and_sees_the_list_change(pa
     after = titles(page)
     assert title not in after
     assert after != before
-
-
-def test_a_second_start_is_quick_keeps_the_data_and_ctrl_c_leaves_nothing_behind(tmp_path, site: Site):
-    """Comes last: it stops the site the other tests look at."""
-    stopped = site.interrupt()
-    assert stopped < STOP_SECONDS
-    assert not answers(site.url)
-    assert not (site.data_dir / "valkey.sock").exists()
-    again = start_site(site.data_dir, tmp_path / "log")
-    try:
-        assert "Demo logins" not in again.lines
-        assert not re.search(r"Training|songs,", again.lines)
-    finally:
-        assert again.interrupt() < STOP_SECONDS
