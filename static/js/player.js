@@ -32,11 +32,13 @@ function songOf(button) {
 function press(button) {
   const pressed = songOf(button);
   if (play && pressed.song === queue[place].song) return toggle();
-  const list = button.closest("[data-queue]");
-  const buttons = list ? [...list.querySelectorAll("button[data-song]")] : [button];
-  queue = buttons.map(songOf);
+  const list = button.closest("[data-queue]").querySelectorAll("button[data-song]");
+  // Each song once: a page may hold a button at its head besides the one in its list.
+  const songs = new Map([...list].map((each) => [each.dataset.song, songOf(each)]));
+  songs.set(button.dataset.song, pressed);
+  queue = [...songs.values()];
   broken = 0;
-  begin(buttons.indexOf(button));
+  begin(queue.indexOf(pressed));
 }
 
 function begin(at) {
