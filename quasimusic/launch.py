@@ -34,7 +34,6 @@ def main() -> int:
         return _complain(f"No folder {options.dataset}. DATASET is a folder of songs.csv, history.csv and so on.")
     write_env(BASE_DIR / ".env")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quasimusic.settings")
-    settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
     try:
         with _valkey():
             return _prepare(options.dataset) or _serve(options.port)

@@ -11,10 +11,13 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 from django.conf import settings
 from playwright.sync_api import Page
+from psycopg import sql
 
 from tests.browser.chromium import ARGUMENTS, BrowserAbsent, find
 
@@ -77,8 +80,20 @@ def start_site(data_dir: Path, log: Path, *arguments: str) -> Site:
 
 
 def environment(data_dir: Path) -> dict[str, str]:
-    """The suite's own settings, on another data folder, with the embedded servers and quick lessons."""
-    return os.environ | {"DATA_DIR": str(data_dir), "DATABASE_URL": "", "REDIS_URL": "", "LEARN_SECONDS": "3"}
+    """The suite's own settings, on a data folder and a database of its own, with quick lessons."""
+    own = {"DATA_DIR": str(data_dir), "DATABASE_URL": "", "REDIS_URL": "", "LEARN_SECONDS": "3"}
+    if settings.DATABASE_URL:
+        own["DATABASE_URL"] = make_database(f"site_{data_dir.name}")
+    return os.environ | own
+
+
+def make_database(name: str) -> str:
+    """URL of a database on the suite's PostgreSQL server, made where it is not there yet."""
+    with psycopg.connect(settings.DATABASE_URL, autocommit=True) as connection:
+        there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+        if not there:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return urlunsplit(urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}"))
 
 
 def manage(data_dir: Path, *arguments: str) -> None:
