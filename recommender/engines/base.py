@@ -134,7 +134,7 @@ class Engine(ABC):
         """The n best songs of each listener, best first.
 
         listener_ids : (m,) ids, in the order the answer is given.
-        exclude_heard : leave out what the listener has played or rated.
+        exclude_heard : leave out what the listener has played, rated or picked at sign-up.
         current_song : id of the song now playing; never recommended itself.
         Returns ids (m, n) of the tables' song id type and scores float64 (m, n); where there are fewer
         songs with an opinion the rest is padded with id -1 and score NaN. Ties fall to the lower song row.
@@ -163,8 +163,7 @@ class Engine(ABC):
         block = self.score_rows(listener_rows, current_row)
         assert block.shape == (len(listener_rows), self.tables.n_songs), block.shape
         if exclude_heard:
-            known = self.tables.known[listener_rows].tocoo()
-            block[known.coords] = np.nan
+            block[self.tables.familiar[listener_rows].tocoo().coords] = np.nan
         if current_row is not None:
             block[:, current_row] = np.nan
         return block

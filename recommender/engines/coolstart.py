@@ -60,7 +60,7 @@ class CoolStart(Engine):
     def _prepare(self) -> None:
         self._songs = points(self.tables.songs, self.state)
         self._known = _known_weights(self.tables, self.params["half_life_days"])
-        self._picked_songs, self._picked_genres = _picked_songs(self.tables), _picked_genres(self.tables)
+        self._picked_songs, self._picked_genres = self.tables.picked, _picked_genres(self.tables)
         self._described = self._songs.known.max(axis=1, initial=0.0)
         # A listener whose known songs all lack content has nothing to start from but the picks.
         speaks: NDArray[np.bool_] = self._known @ self._described > 0
@@ -159,12 +159,6 @@ def _freshness(tables: Tables, half_life_days: float) -> sparse.csr_array:
     ages = ages.fillna(ages.max()).fillna(0.0)
     freshness = np.exp2(-ages.to_numpy(dtype=np.float64) / half_life_days)
     return sparse.csr_array((freshness, (last["listener"], last["song"])), shape=(tables.n_listeners, tables.n_songs))
-
-
-def _picked_songs(tables: Tables) -> sparse.csr_array:
-    """1 for each song picked at sign-up, CSR (n_listeners, n_songs)."""
-    picks = pd.Series(tables.users.songs).explode().dropna()
-    return _ones(picks.index.to_numpy(), picks.to_numpy(dtype=np.int64), (tables.n_listeners, tables.n_songs))
 
 
 def _picked_genres(tables: Tables) -> sparse.csr_array:

@@ -173,7 +173,7 @@ class Hybrid:
             opinions = self._opinions(listener_rows[chunk], current_row)
             block = opinions.scores()
             if exclude_heard:
-                block[self.tables.known[listener_rows[chunk]].tocoo().coords] = np.nan
+                block[self.tables.familiar[listener_rows[chunk]].tocoo().coords] = np.nan
             if exclude is not None:
                 block[exclude[chunk].tocoo().coords] = np.nan
             if current_row is not None:

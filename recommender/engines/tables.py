@@ -206,6 +206,18 @@ class Tables:
         """1 where a listener has played or rated the song, CSR float64 (n_listeners, n_songs)."""
         return sparse.csr_array((self.repetitions + self.rating_matrix) > 0, dtype=np.float64)
 
+    @cached_property
+    def picked(self) -> sparse.csr_array:
+        """1 where a listener picked the song at sign-up, CSR float64 (n_listeners, n_songs)."""
+        picks = pd.Series(self.users.songs).explode().dropna()
+        times_picked = self._matrix(picks.index.to_numpy(), picks.to_numpy(dtype=np.int64), np.ones(len(picks)))
+        return sparse.csr_array(times_picked > 0, dtype=np.float64)
+
+    @cached_property
+    def familiar(self) -> sparse.csr_array:
+        """1 where there is no need to recommend the song: known or picked, CSR float64 (n_listeners, n_songs)."""
+        return sparse.csr_array((self.known + self.picked) > 0, dtype=np.float64)
+
     def _matrix(self, rows: Rows, columns: Rows, values: Floats) -> sparse.csr_array:
         return sparse.csr_array((values, (rows, columns)), shape=(self.n_listeners, self.n_songs))
 

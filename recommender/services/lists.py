@@ -263,7 +263,9 @@ def _shelves(listener: Listener, lists: StoredLists, *, own: bool) -> tuple[Shel
 
 def _heard(listener: Listener, song_ids: Collection[int]) -> set[int]:
     played = listener.history.filter(song__in=song_ids).values_list("song_id", flat=True)
-    return {*played, *listener.ratings.filter(song__in=song_ids).values_list("song_id", flat=True)}
+    rated = listener.ratings.filter(song__in=song_ids).values_list("song_id", flat=True)
+    picked = listener.picks.filter(song__in=song_ids).values_list("song_id", flat=True)
+    return set(played.union(rated, picked))
 
 
 def _note_impressions(
