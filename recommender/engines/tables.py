@@ -210,8 +210,9 @@ class Tables:
     def picked(self) -> sparse.csr_array:
         """1 where a listener picked the song at sign-up, CSR float64 (n_listeners, n_songs)."""
         picks = pd.Series(self.users.songs).explode().dropna()
-        times_picked = self._matrix(picks.index.to_numpy(), picks.to_numpy(dtype=np.int64), np.ones(len(picks)))
-        return sparse.csr_array(times_picked > 0, dtype=np.float64)
+        picked = self._matrix(picks.index.to_numpy(), picks.to_numpy(dtype=np.int64), np.ones(len(picks)))
+        picked.data[:] = 1.0  # a song picked twice is picked
+        return picked
 
     @cached_property
     def familiar(self) -> sparse.csr_array:
