@@ -1,10 +1,10 @@
 """The hybrid cache: one stored set of lists a listener, in generations.
 
 A refresh writes a whole new generation beside the serving one and then flips the pointer, so a reader never meets
-half of a refresh and a broken-off refresh is simply never pointed to. Nothing is deleted: old generations expire.
+half of a refresh and a broken-off refresh is simply never pointed to. Two names take turns: a new generation is
+written over the one before the serving one, so that an hourly refresh never holds more than two in memory.
 """
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from django.core.cache import cache
 
 KEPT_SECONDS = 7 * 24 * 3600
 POINTER = "recommender:generation"
+EVEN, ODD = "even", "odd"
 EVERYONE = 0  # the lists of nobody in particular, shown where a listener's own are missing
 
 
@@ -36,7 +37,8 @@ class StoredLists:
 
 
 def new_generation() -> str:
-    return uuid.uuid4().hex
+    """The name whose turn it is: the one that is not serving."""
+    return ODD if serving_generation() == EVEN else EVEN
 
 
 def serving_generation() -> str | None:

@@ -30,6 +30,7 @@ HYBRID_TITLE = "For you"
 SHELF_LENGTH = 12
 CHUNK = 100  # listeners whose lists are made and stored at once
 NEIGHBOURS = 12
+EVENTS = ((History, "last_played_at"), (Rating, "rated_at"), (Pick, "picked_at"))
 
 Progress = Callable[[int, int], None]
 
@@ -89,15 +90,9 @@ def refresh_listeners(*, listener_ids: Sequence[int]) -> int:
 
 def listeners_behind() -> list[int]:
     """Listeners who have lists of the serving generation and have played, rated or picked since they were made."""
-    since = timezone.now() - timedelta(hours=1)
-    active = {
-        *History.objects.filter(last_played_at__gte=since).values_list("listener_id", flat=True),
-        *Rating.objects.filter(rated_at__gte=since).values_list("listener_id", flat=True),
-        *Pick.objects.filter(picked_at__gte=since).values_list("listener_id", flat=True),
-    }
-    stored = cache.stored_lists(sorted(active))
-    listeners = Listener.objects.in_bulk(stored)
-    return [pk for pk, lists in stored.items() if pk in listeners and _is_behind(listeners[pk], lists)]
+    last = _last_events(timezone.now() - timedelta(hours=1))
+    stored = cache.stored_lists(sorted(last))
+    return [pk for pk, lists in stored.items() if last[pk] > lists.made_at]
 
 
 def home(*, listener: Listener) -> Home:
@@ -110,14 +105,15 @@ def home(*, listener: Listener) -> Home:
     return Home(
         shelves=_shelves(listener, lists, own=own is not None),
         pending=own is None,
-        stale=own is not None and _is_behind(listener, own),
+        stale=own is not None and bool(_last_events(own.made_at, listener=listener)),
     )
 
 
 def near_song(*, song: Song) -> Shelf:
     """Songs that sound like this one; by its genre where it is too new to have neighbours."""
-    songs = Song.objects.for_cards().in_bulk(cache.stored_neighbours(song.pk))
-    near = [songs[pk] for pk in cache.stored_neighbours(song.pk) if pk in songs]
+    stored = cache.stored_neighbours(song.pk)
+    songs = Song.objects.for_cards().in_bulk(stored)
+    near = [songs[pk] for pk in stored if pk in songs]
     if not near and song.genre_id:
         same_genre = Song.objects.for_cards().filter(genre=song.genre_id).exclude(pk=song.pk)
         near = list(same_genre.order_by(F("popularity").desc(nulls_last=True), "pk")[:NEIGHBOURS])
@@ -162,7 +158,7 @@ class _Bench:
     def lists(self, listener_ids: Sequence[int]) -> dict[int, StoredLists]:
         shelves = {HYBRID: self._hybrid_items(listener_ids)}
         for name, engine in self.band.engines.items():
-            ids, _ = engine.recommend(listener_ids, SHELF_LENGTH)
+            ids, _ = Hybrid({name: engine}).recommend(listener_ids, SHELF_LENGTH)  # alone, but with artists capped
             shelves[name] = [_plain_items(name, row) for row in ids]
         return {
             pk: self._stored({name: rows[place] for name, rows in shelves.items()})
@@ -229,14 +225,14 @@ def _titles(tables: Tables) -> dict[int, str]:
     return {pk: title for pk, title in zip(tables.songs.ids.tolist(), tables.songs.titles, strict=True) if title}
 
 
-def _is_behind(listener: Listener, lists: StoredLists) -> bool:
-    """Whether the listener has played, rated or picked anything the lists do not know of."""
-    moments = (
-        listener.history.aggregate(at=Max("last_played_at"))["at"],
-        listener.ratings.aggregate(at=Max("rated_at"))["at"],
-        listener.picks.aggregate(at=Max("picked_at"))["at"],
-    )
-    return any(moment is not None and moment > lists.made_at for moment in moments)
+def _last_events(since: datetime, **whose: Listener) -> dict[int, datetime]:
+    """When each listener last played, rated or picked, by listener id: of those who did so since that moment."""
+    last: dict[int, datetime] = {}
+    for model, moment in EVENTS:
+        events = model.objects.filter(**{f"{moment}__gt": since}, **whose).order_by()
+        for pk, at in events.values_list("listener").annotate(Max(moment)):
+            last[pk] = max(at, last.get(pk, at))
+    return last
 
 
 def _shelves(listener: Listener, lists: StoredLists, *, own: bool) -> tuple[Shelf, ...]:

@@ -1,6 +1,9 @@
+from collections import Counter
 from datetime import timedelta
 
 import pytest
+import redis
+from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
 
@@ -54,6 +57,13 @@ def test_lists_hold_what_the_listener_likes_and_nothing_they_know(trained):
         in_genre = sum(song.genre.name == ("calm", "loud")[i % 2] for song in hybrid)
         assert in_genre > 0.8 * len(hybrid)
         assert not History.objects.filter(listener=listener, song__in=hybrid).exists()
+
+
+def test_no_shelf_is_filled_by_one_artist(trained):
+    lists.refresh_everybody()
+    for shelf in lists.home(listener=trained[0]).shelves:
+        artists = Counter(song.artist for song in songs_of(shelf)[:10])
+        assert max(artists.values()) <= 2, shelf.name
 
 
 def test_cards_say_why_and_who_spoke(trained):
@@ -125,6 +135,23 @@ def test_a_refresh_that_breaks_off_leaves_the_old_generation_serving(trained):
         lists.refresh_everybody(progress=break_off)
     assert cache.serving_generation() == serving
     assert not lists.home(listener=trained[0]).pending
+
+
+def test_refreshing_again_and_again_keeps_no_more_than_two_generations(trained):
+    n_stored = []
+    with redis.Redis.from_url(settings.CACHES["default"]["LOCATION"]) as server:
+        for _ in range(4):
+            lists.refresh_everybody()
+            n_stored.append(len(list(server.scan_iter("*recommender:*"))))
+    assert n_stored[1] == n_stored[2] == n_stored[3]
+
+
+def test_who_is_behind_takes_as_many_queries_for_many_listeners_as_for_one(trained, django_assert_num_queries):
+    lists.refresh_everybody()
+    for active in (trained[:1], trained):
+        History.objects.filter(listener__in=active).update(last_played_at=timezone.now())
+        with django_assert_num_queries(3):
+            assert set(lists.listeners_behind()) == {listener.pk for listener in active}
 
 
 def test_a_new_song_has_neighbours_by_its_genre_until_the_next_refresh(trained):
