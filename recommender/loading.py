@@ -64,8 +64,8 @@ def load_engine(run: TrainingRun, name: str, tables: Tables) -> Engine:
 
 
 def artefact_folder(run: TrainingRun, name: str = "") -> Path:
-    """Where a run keeps an engine's arrays."""
-    return settings.MODELS_DIR / f"run-{run.pk}" / name
+    """Where a run keeps an engine's arrays: by its start too, for another database numbers its runs from 1 as well."""
+    return settings.MODELS_DIR / f"run-{run.pk}-{run.started_at:%Y%m%dT%H%M%S%f}" / name
 
 
 def weights_in_force(engines: Iterable[str]) -> dict[str, float]:

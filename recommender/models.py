@@ -2,6 +2,15 @@ from django.db import models
 from django.db.models import Q
 
 
+class TrainingRunQuerySet(models.QuerySet):
+    def hold(self) -> None:
+        """Lock these runs until the transaction ends: which of them serves, and by what weights, changes one at a time.
+
+        (On SQLite every transaction holds everything.)
+        """
+        list(self.select_for_update().values_list("pk"))
+
+
 class TrainingRun(models.Model):
     """One training of the whole band; its number is its version."""
 
@@ -23,6 +32,8 @@ class TrainingRun(models.Model):
         default=dict, help_text="Hyper-parameters found by search, by engine; handed on from run to run."
     )
     note = models.TextField(blank=True, help_text="Why it was refused or what failed.")
+
+    objects = TrainingRunQuerySet.as_manager()
 
     class Meta:
         ordering = ("-pk",)

@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from listening.models import Impression, Play, Rating
 from recommender.engines.feedback import engine_rewards, reward
-from recommender.models import Weights
+from recommender.models import TrainingRun, Weights
 
 PATIENCE = timedelta(minutes=15)  # a play may still be rated, a skip may still be resumed
 REMEMBERED = timedelta(days=90)
@@ -37,12 +38,15 @@ def learn_weights() -> Weights | None:
         engine: {"mean": round(earned.mean, 6), "credit": round(earned.credit, 3)}
         for engine, earned in engine_rewards(settled.iterator()).items()
     }
-    newest = Weights.objects.first()
-    if newest is None or newest.rewards == rewards:
-        return None
-    return Weights.objects.create(
-        made_at=timezone.now(), strategy=newest.strategy, values=newest.values, rewards=rewards
-    )
+    with transaction.atomic():
+        # A run published between the reading and the writing would lose its weights to those read here.
+        TrainingRun.objects.filter(is_active=True).hold()
+        newest = Weights.objects.first()
+        if newest is None or newest.rewards == rewards:
+            return None
+        return Weights.objects.create(
+            made_at=timezone.now(), strategy=newest.strategy, values=newest.values, rewards=rewards
+        )
 
 
 def _judgeable(now: datetime) -> QuerySet[Impression]:

@@ -3,7 +3,8 @@
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 HELD_OUT = 0.2
 K = 10
 ABANDONED_AFTER = timedelta(hours=6)
+STORED = (TrainingRun.State.READY, TrainingRun.State.REFUSED)  # their models are there
 
 Report = Callable[[str], None]
 
@@ -107,11 +109,14 @@ def evaluate_band(
 
 def activate_run(*, run: TrainingRun) -> None:
     """Let a run's models serve, in place of the active one's: publishing and rolling back are the same act."""
-    if run.state not in (TrainingRun.State.READY, TrainingRun.State.REFUSED):
-        raise InputFault(f"{run} cannot serve: it is {run.get_state_display()}.")
     with transaction.atomic():
+        TrainingRun.objects.hold()
         TrainingRun.objects.filter(is_active=True).update(is_active=False)
-        TrainingRun.objects.filter(pk=run.pk).update(is_active=True, state=TrainingRun.State.READY)
+        # Asked again in the UPDATE: its models may have been deleted since it was looked at.
+        publishable = TrainingRun.objects.filter(pk=run.pk, state__in=STORED)
+        if not publishable.update(is_active=True, state=TrainingRun.State.READY):
+            run.refresh_from_db()
+            raise InputFault(f"{run} cannot serve: it is {run.get_state_display()}.")
         Weights.objects.create(made_at=timezone.now(), strategy=settings.WEIGHTS_STRATEGY, values=run.weights)
     run.refresh_from_db()
 
@@ -126,15 +131,16 @@ def _fit_all(
     train, held_out = split(tables, fraction=HELD_OUT, rng=np.random.default_rng(run.seed))
     measured: dict[str, Engine] = {}
     for name in ENGINES:
-        fit = EngineFit(run=run, engine=name)
-        if name in wanted:
-            began = time.perf_counter()
-            measured |= _fit_one(fit, tables, train, held_out, run.tuned.get(name))
-            fit.seconds = time.perf_counter() - began
-        elif active is not None:
-            measured |= _keep_one(fit, active, tables, train, held_out)
-        else:
+        if name not in wanted and active is None:
             continue
+        fit = EngineFit(run=run, engine=name)
+        began = time.perf_counter()
+        with _going_on(fit):
+            if name in wanted:
+                measured[name] = _fit_one(fit, tables, train, held_out, run.tuned.get(name))
+            else:
+                measured[name] = _keep_one(fit, active, tables, train, held_out)
+        fit.seconds = time.perf_counter() - began
         fit.save()
         report(_told(fit))
     metrics = {fit.engine: fit.metrics for fit in run.fits.all()}
@@ -143,24 +149,27 @@ def _fit_all(
         run.metrics = evaluate(Hybrid(measured, run.weights), held_out, K).to_dict()
 
 
-def _fit_one(
-    fit: EngineFit, tables: Tables, train: Tables, held_out: sparse.csr_array, params: Mapping[str, Any] | None
-) -> dict[str, Engine]:
-    """Fit on the training part for the metrics and on everything for service; the former, by name, if all went well."""
-    engine_class = ENGINES[fit.engine]
+@contextmanager
+def _going_on(fit: EngineFit) -> Iterator[None]:
+    """One engine's fault must not silence the band: it is noted for staff, and the others go on."""
     try:
-        measured = _measure(fit, train, held_out, params, fit.run.seed)
-        serving = engine_class.fit(tables, params, rng=np.random.default_rng(fit.run.seed))
-        save(artefact_folder(fit.run, fit.engine), serving)
+        yield
     except TableNeeded as fault:
         fit.state, fit.note = EngineFit.State.LEFT_OUT, str(fault)
-        return {}
-    except Exception as fault:  # one engine's fault must not silence the band; it is logged and shown to staff
+    except Exception as fault:
         logger.exception("%s could not be trained", fit.engine)
         fit.state, fit.note = EngineFit.State.FAILED, f"{type(fault).__name__}: {fault}"
-        return {}
+
+
+def _fit_one(
+    fit: EngineFit, tables: Tables, train: Tables, held_out: sparse.csr_array, params: Mapping[str, Any] | None
+) -> Engine:
+    """Fit on the training part for the metrics and on everything for service; the former is returned."""
+    measured = _measure(fit, train, held_out, params, fit.run.seed)
+    serving = ENGINES[fit.engine].fit(tables, params, rng=np.random.default_rng(fit.run.seed))
+    save(artefact_folder(fit.run, fit.engine), serving)
     fit.state, fit.params = EngineFit.State.FITTED, dict(serving.params)
-    return {fit.engine: measured}
+    return measured
 
 
 def _measure(
@@ -173,18 +182,15 @@ def _measure(
     return measured
 
 
-def _keep_one(
-    fit: EngineFit, active: TrainingRun, tables: Tables, train: Tables, held_out: sparse.csr_array
-) -> dict[str, Engine]:
+def _keep_one(fit: EngineFit, active: TrainingRun, tables: Tables, train: Tables, held_out: sparse.csr_array) -> Engine:
     """Carry an engine's arrays over from the active run; its metrics are taken anew, on this run's split."""
     before = active.fits.filter(engine=fit.engine, state__in=EngineFit.SERVING).first()
     if before is None:
-        fit.state, fit.note = EngineFit.State.LEFT_OUT, f"{active} has none to keep"
-        return {}
-    fit.state, fit.params = EngineFit.State.KEPT, before.params
-    measured = _measure(fit, train, held_out, before.params, active.seed)
+        raise TableNeeded(f"{active} has none to keep")
     save(artefact_folder(fit.run, fit.engine), load_engine(active, fit.engine, tables))
-    return {fit.engine: measured}
+    measured = _measure(fit, train, held_out, before.params, active.seed)
+    fit.state, fit.params = EngineFit.State.KEPT, before.params
+    return measured
 
 
 def _weights(
@@ -240,9 +246,10 @@ def _close_abandoned_runs() -> None:
 
 def _prune_runs() -> None:
     """Delete the models of all but the newest runs; the active run and the rows stay."""
-    stored = (TrainingRun.State.READY, TrainingRun.State.REFUSED)
-    newest = TrainingRun.objects.filter(state__in=stored).values_list("pk", flat=True)[: settings.RUNS_KEPT]
-    old = TrainingRun.objects.exclude(pk__in=list(newest)).exclude(is_active=True)
-    for run in old.filter(state__in=(*stored, TrainingRun.State.FAILED)):
-        TrainingRun.objects.filter(pk=run.pk, state__in=stored, is_active=False).update(state=TrainingRun.State.PRUNED)
+    newest = TrainingRun.objects.filter(state__in=STORED).values_list("pk", flat=True)[: settings.RUNS_KEPT]
+    for run in TrainingRun.objects.filter(state__in=STORED, is_active=False).exclude(pk__in=list(newest)):
+        # Asked again in the UPDATE: staff may have published it meanwhile.
+        if TrainingRun.objects.filter(pk=run.pk, is_active=False).update(state=TrainingRun.State.PRUNED):
+            shutil.rmtree(artefact_folder(run), ignore_errors=True)
+    for run in TrainingRun.objects.filter(state=TrainingRun.State.FAILED):
         shutil.rmtree(artefact_folder(run), ignore_errors=True)

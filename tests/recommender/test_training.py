@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from listening.models import History, Rating
 from quasimusic.exceptions import ArtefactBroken, InputFault, UnknownEngine
@@ -114,6 +115,32 @@ def test_a_broken_artefact_is_left_out_and_the_band_plays_on(two_camps, caplog):
     assert "weighted_mf" in caplog.text
     with pytest.raises(ArtefactBroken):
         load_engine(run, "weighted_mf", load_tables())
+
+
+def test_a_broken_artefact_cannot_be_kept_and_the_others_go_on(two_camps, caplog):
+    first = training.train_band(seed=1)
+    (artefact_folder(first, "item_based") / "arrays.npz").write_bytes(b"not an archive")
+    second = training.train_band(seed=1, engines=["weighted_mf"])
+    assert states(second) == {**dict.fromkeys(ENGINES, "kept"), "weighted_mf": "fitted", "item_based": "failed"}
+    assert second.is_active
+    assert "item_based" not in second.weights
+
+
+def test_models_left_by_another_database_are_in_nobodys_way(two_camps):
+    left = training.train_band(seed=1)
+    assert artefact_folder(left, "relevance").exists()
+    namesake = TrainingRun(pk=left.pk, started_at=timezone.now())
+    assert not artefact_folder(namesake).exists()
+
+
+def test_a_run_whose_models_were_deleted_meanwhile_cannot_be_published(two_camps):
+    first = training.train_band(seed=1)
+    second = training.train_band(seed=1)
+    TrainingRun.objects.filter(pk=first.pk).update(state="pruned")
+    with pytest.raises(InputFault, match="models deleted"):
+        training.activate_run(run=first)
+    second.refresh_from_db()
+    assert second.is_active
 
 
 def test_an_engine_that_fails_is_told_and_left_out(two_camps, caplog):
