@@ -27,17 +27,16 @@ NUMBERS = (*FACTS, *FEATURES)
 
 def load_tables() -> Tables:
     """The four tables as they stand now, one query each (and one for the picks)."""
+    songs = _songs()
     with warnings.catch_warnings():
         # Songs without features were told at import; here they are everyday life.
         warnings.simplefilter("ignore", TableWarning)
         return Tables.from_frames(
-            songs=_songs(),
-            users=_users(),
-            history=_frame(History.objects.all(), user_id="listener_id", song_id="song_id", repetition="repetition",
-                           last_played_at="last_played_at"),
-            ratings=_frame(Rating.objects.all(), user_id="listener_id", song_id="song_id", rating="rating",
-                           rated_at="rated_at"),
-        )  # fmt: skip
+            songs=songs,
+            users=_users(songs),
+            history=_events(songs, History.objects.all(), repetition="repetition", last_played_at="last_played_at"),
+            ratings=_events(songs, Rating.objects.all(), rating="rating", rated_at="rated_at"),
+        )
 
 
 def load_band(tables: Tables) -> tuple[TrainingRun, Hybrid]:
@@ -79,6 +78,12 @@ def _frame(rows: QuerySet, **columns: str) -> pd.DataFrame:
     return pd.DataFrame.from_records(rows.values_list(*columns.values()), columns=list(columns))
 
 
+def _events(songs: pd.DataFrame, rows: QuerySet, **columns: str) -> pd.DataFrame:
+    """What listeners did with these songs: one that came in after the songs were read waits for the next time."""
+    events = _frame(rows, user_id="listener_id", song_id="song_id", **columns)
+    return events[events["song_id"].isin(songs["song_id"])]
+
+
 def _songs() -> pd.DataFrame:
     frame = _frame(
         Song.objects.order_by("pk"),
@@ -88,13 +93,16 @@ def _songs() -> pd.DataFrame:
     frame["artist"] = frame["artist"].map(lambda pk: "" if pd.isna(pk) else str(int(pk)))
     frame["tags"] = frame["tags"].map(LIST_SEPARATOR.join)
     others = pd.DataFrame(frame.pop("other").tolist(), index=frame.index)
+    # Further features have whatever names a file or an editor gave them, those of our columns too.
+    others = others[[name for name in others if name not in frame]]
     numbers = pd.concat([frame[list(NUMBERS)].astype("float64"), others], axis=1)
     return pd.concat([frame.drop(columns=list(NUMBERS)), numbers.dropna(axis="columns", how="all")], axis=1)
 
 
-def _users() -> pd.DataFrame:
+def _users(songs: pd.DataFrame) -> pd.DataFrame:
     frame = _frame(Listener.objects.order_by("pk"), user_id="pk", username="username", country="country")
     picks = _frame(Pick.objects.order_by("pk"), user_id="listener_id", genres="genre__name", songs="song_id")
+    picks["songs"] = picks["songs"].where(picks["songs"].isin(songs["song_id"]))
     picked = picks.groupby("user_id").agg({"genres": _joined, "songs": _joined})
     return frame.merge(picked, left_on="user_id", right_index=True, how="left")
 
