@@ -1,12 +1,14 @@
 """What every API route shares: how pages are cut, how faults are told (RFC 9457 problem+json)."""
 
+import json
 from http import HTTPStatus
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db.models import ProtectedError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
+from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -20,6 +22,26 @@ class Pages(CursorPagination):
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
+
+    def decode_cursor(self, request):
+        cursor = super().decode_cursor(request)
+        if cursor and cursor.position is not None and not cursor.position.isdecimal():
+            raise exceptions.NotFound(self.invalid_cursor_message)
+        return cursor
+
+
+class StorableJSON(JSONParser):
+    """JSON that can be stored and told back: of sane depth, of whole characters."""
+
+    def parse(self, stream, media_type=None, parser_context=None):
+        try:
+            read = super().parse(stream, media_type, parser_context)
+            json.dumps(read, ensure_ascii=False).encode()
+        except RecursionError:
+            raise exceptions.ParseError("The JSON is nested too deeply.") from None
+        except UnicodeEncodeError:
+            raise exceptions.ParseError("The JSON holds half a surrogate pair, which is no character.") from None
+        return read
 
 
 def problem(status: int, title: str, detail: str, **extra) -> Response:
@@ -36,6 +58,8 @@ def problem_json(fault: Exception, context: dict) -> Response | None:
         return problem(400, "That does not work", "Some fields are not right.", errors=fault.detail)
     if isinstance(fault, ProtectedError):
         return problem(409, "Still in use", "Other rows name this one; change or delete those first.")
+    if isinstance(fault, RequestDataTooBig):
+        return problem(413, "Too large", "The body is larger than any this route takes.")
     if isinstance(fault, Http404):
         fault = exceptions.NotFound()
     elif isinstance(fault, PermissionDenied):

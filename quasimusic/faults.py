@@ -1,13 +1,19 @@
-"""What a visitor sees when something is raised on purpose: a readable page, never a trace."""
+"""What a visitor sees of a fault: a readable page, or problem+json under /api/, never a trace."""
 
 import logging
+import sys
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from kombu.exceptions import OperationalError as QueueError
+from redis.exceptions import RedisError
 
 from quasimusic.exceptions import QuasimusicError
 
 logger = logging.getLogger(__name__)
+
+OUTAGES = (OperationalError, QueueError, RedisError)  # a server behind the site does not answer
 
 
 class FaultMiddleware:
@@ -24,30 +30,41 @@ class FaultMiddleware:
             return None
         if exception.status >= 500:
             logger.error("%s: %s", type(exception).__name__, exception)
-        context = {"status": exception.status, "title": exception.title, "words": str(exception)}
-        return render(request, "fault.html", context, status=exception.status)
+        return tell(request, exception.status, exception.title, str(exception))
+
+
+def tell(request: HttpRequest, status: int, title: str, words: str) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        body = {"type": "about:blank", "status": status, "title": title, "detail": words}
+        return JsonResponse(body, status=status, content_type="application/problem+json")
+    # A page about our own fault asks nothing of the servers that may be the cause: not even who is looking.
+    asker = request if status < 500 else None
+    page = render_to_string("fault.html", {"status": status, "title": title, "words": words}, asker)
+    return HttpResponse(page, status=status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     words = "The request could not be understood. Go back, reload the page and try again."
-    return render(request, "fault.html", {"status": 400, "title": "That does not work", "words": words}, status=400)
+    return tell(request, 400, "That does not work", words)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     words = "Your account has no leave to do this. If it should, ask an administrator to add you to the right group."
-    return render(request, "fault.html", {"status": 403, "title": "Not yours to open", "words": words}, status=403)
+    return tell(request, 403, "Not yours to open", words)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     words = "The page was open too long, or cookies are off. Reload it and try again."
-    return render(request, "fault.html", {"status": 403, "title": "The form went stale", "words": words}, status=403)
+    return tell(request, 403, "The form went stale", words)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     words = "There is nothing at this address. Search for the song, or go home."
-    return render(request, "fault.html", {"status": 404, "title": "Nothing here", "words": words}, status=404)
+    return tell(request, 404, "Nothing here", words)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    if isinstance(sys.exception(), OUTAGES):
+        return tell(request, 503, "Out for a moment", "A part of the site does not answer. Try again in a minute.")
     words = "The fault is ours and has been written down. Try again in a moment."
-    return render(request, "fault.html", {"status": 500, "title": "Something went wrong", "words": words}, status=500)
+    return tell(request, 500, "Something went wrong", words)

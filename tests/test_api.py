@@ -1,6 +1,8 @@
 """The API of catalogue and listening: who may do what, what is refused and how it is told."""
 
+from base64 import b64encode
 from datetime import timedelta
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -97,6 +99,23 @@ class TestDoor:
         refused(ada.post("/api/v1/plays/", "{", content_type="application/json"), 400)
         refused(ada.post("/api/v1/plays/", "song=1", content_type="application/x-www-form-urlencoded"), 415)
         refused(editor.delete("/api/v1/genres/"), 405)
+
+    @pytest.mark.parametrize("body", ["[" * 100_000, '{"a":' * 5000, '{"source": "\\ud800"}', '["\\udfff"]'])
+    def test_json_that_nobody_can_store_or_tell_back(self, ada, body):
+        refused(ada.post("/api/v1/plays/", body, content_type="application/json"), 400)
+
+    def test_a_body_that_is_too_large(self, ada):
+        body = f'{{"song": 1, "rating": 3, "more": "{"x" * 3_000_000}"}}'
+        refused(ada.post("/api/v1/ratings/", body, content_type="application/json"), 413)
+
+    @pytest.mark.parametrize("position", ["\0", "abc", "1.5", "-1"])
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_a_cursor_of_ones_own_making(self, ada, route, position):
+        cursor = b64encode(f"p={quote(position)}".encode()).decode()
+        refused(ada.get(f"/api/v1/{route}/", {"cursor": cursor}), 404)
+
+    def test_an_address_that_is_not_there(self, ada):
+        refused(ada.get("/api/v1/nothing/"), 404)
 
 
 class TestReading:
