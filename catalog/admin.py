@@ -1,5 +1,7 @@
 """The catalogue as editors keep it: found by search, changed one by one or many at once."""
 
+import math
+
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count
@@ -10,6 +12,7 @@ from django.utils.translation import ngettext
 
 from catalog.audio import clean_audio
 from catalog.features import FEATURES
+from catalog.forms import NumbersField, WordsField
 from catalog.models import Album, Artist, Genre, Song
 from catalog.services import forget_popularity, refresh_search, remove_audio, set_genre
 from quasimusic.admin import HouseAdmin, TakesItsRecords
@@ -95,11 +98,32 @@ class DecadeFilter(admin.SimpleListFilter):
 
 
 class SongForm(forms.ModelForm):
+    class Meta:
+        field_classes = {"tags": WordsField, "other_features": NumbersField}
+
+    """What JSON fields would let through is refused here: the engines read tags as words and features as numbers."""
+
+    def clean_tags(self):
+        tags = self.cleaned_data["tags"] or []
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise forms.ValidationError('Tags are a list of words, such as ["dream pop", "live"].')
+        return tags
+
+    def clean_other_features(self):
+        features = self.cleaned_data["other_features"] or {}
+        if not isinstance(features, dict) or not all(_is_number(value) for value in features.values()):
+            raise forms.ValidationError('Further features are numbers by name, such as {"brightness": 0.7}.')
+        return features
+
     def clean_audio(self):
         audio = self.cleaned_data["audio"]
         if "audio" in self.changed_data:
             self.instance.audio_ms = clean_audio(audio) if audio else None
         return audio
+
+
+def _is_number(value):
+    return type(value) in (int, float) and -math.inf < value < math.inf
 
 
 class GenreChoice(forms.Form):

@@ -187,6 +187,39 @@ def test_an_upload_that_is_no_audio_is_refused(client, staff):
     assert not song.audio
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tags", '"rock"'),
+        ("tags", "[1]"),
+        ("tags", '{"rock": 1}'),
+        ("other_features", "[1]"),
+        ("other_features", '{"mood": "sad"}'),
+        ("other_features", '{"mood": true}'),
+        ("other_features", '{"mood": Infinity}'),
+        ("other_features", '{"mood": NaN}'),
+    ],
+)
+def test_tags_are_words_and_further_features_numbers(client, staff, field, value):
+    staff(EDITORS)
+    song = Song.objects.create(title="a", tags=["rock"], other_features={"mood": 1})
+    sent = {"title": "b", "tags": '["rock"]', "other_features": '{"mood": 1}', field: value}
+    answer = client.post(page(Song, "change", song.pk), sent)
+    assert list(answer.context["adminform"].errors) == [field]
+    song.refresh_from_db()
+    assert (song.title, song.tags, song.other_features) == ("a", ["rock"], {"mood": 1})
+
+
+def test_a_song_may_have_neither_tags_nor_further_features(client, staff):
+    staff(EDITORS)
+    song = Song.objects.create(title="a", tags=["rock"], other_features={"mood": 1})
+    assert (
+        client.post(page(Song, "change", song.pk), {"title": "a", "tags": "", "other_features": ""}).status_code == 302
+    )
+    song.refresh_from_db()
+    assert (song.tags, song.other_features) == ([], {})
+
+
 def test_a_new_name_is_found_in_songs_and_albums(client, staff):
     staff(EDITORS)
     fill(0, 1)
