@@ -9,18 +9,26 @@ from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quasimusic.settings")
 
+DAY = 24 * 3600.0
+
 app = Celery("quasimusic")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+def _every(seconds: float, task: str) -> dict:
+    """A beat. What no worker has begun by the next one expires, so that a backlog after a pause is done once."""
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
 app.conf.beat_schedule = {
-    "train": {"task": "recommender.train", "schedule": crontab(hour=settings.TRAIN_HOUR, minute=0)},
-    "refresh": {"task": "recommender.refresh", "schedule": settings.REFRESH_MINUTES * 60.0},
-    "learn": {
-        "task": "recommender.learn",
-        "schedule": float(settings.LEARN_SECONDS),
-        # A backlog after a pause is one lesson, not many.
-        "options": {"expires": float(settings.LEARN_SECONDS)},
+    "train": {
+        "task": "recommender.train",
+        "schedule": crontab(hour=settings.TRAIN_HOUR, minute=0),
+        "options": {"expires": DAY},
     },
+    "refresh": _every(settings.REFRESH_MINUTES * 60.0, "recommender.refresh"),
+    "learn": _every(float(settings.LEARN_SECONDS), "recommender.learn"),
 }
 
 

@@ -3,29 +3,31 @@
 from celery import shared_task
 from django.conf import settings
 
+from quasimusic.exceptions import ModelsAbsent
 from recommender.cache import first_to_ask
 from recommender.services import learning, lists, training
 
 ASK_SECONDS = 5
+NOT_YET = (ModelsAbsent,)  # everyday life until the first training: told in a line, without a trace
 
 
-@shared_task(name="recommender.train")
+@shared_task(name="recommender.train", throws=NOT_YET)
 def train() -> None:
     training.train_band(seed=settings.TRAIN_SEED)
     lists.refresh_everybody()
 
 
-@shared_task(name="recommender.refresh")
+@shared_task(name="recommender.refresh", throws=NOT_YET)
 def refresh() -> None:
     lists.refresh_everybody()
 
 
-@shared_task(name="recommender.refresh_listener")
+@shared_task(name="recommender.refresh_listener", throws=NOT_YET)
 def refresh_listener(listener_id: int) -> None:
     lists.refresh_listeners(listener_ids=[listener_id])
 
 
-@shared_task(name="recommender.learn")
+@shared_task(name="recommender.learn", throws=NOT_YET)
 def learn() -> None:
     learning.settle_impressions()
     learning.learn_weights()

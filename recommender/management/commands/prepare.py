@@ -1,5 +1,6 @@
 import secrets
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db.models import Count
@@ -22,10 +23,12 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         self._fill(dataset)
         self._lend_logins()
-        if not TrainingRun.objects.filter(is_active=True).exists():
+        trained = TrainingRun.objects.filter(is_active=True).exists()
+        if not trained:
             self.stdout.write("Training the band ...")
             call_command("train_models")
-        if cache.serving_generation() is None:
+        # Lists that are there before the first training are of another database, which the cache served last.
+        if not trained or cache.serving_generation() is None:
             call_command("refresh_recommendations")
 
     def _fill(self, dataset):
@@ -38,16 +41,15 @@ class Command(BaseCommand):
             call_command("make_world")
 
     def _lend_logins(self):
-        """A staff member, and the listener who has heard most, with passwords that are shown this once."""
+        """A staff member, and of those who have no password the listener who has heard most; both shown this once."""
         if Listener.objects.filter(is_staff=True).exists():
             return
         staff_password = secrets.token_urlsafe(9)
         staff = make_staff(username="staff", password=staff_password)
         self.stdout.write("\nDemo logins, shown this once:")
         self.stdout.write(f"  staff     {staff.username}  {staff_password}  (also /admin/)")
-        listener = (
-            Listener.objects.annotate(heard=Count("history")).exclude(pk=staff.pk).order_by("-heard", "pk").first()
-        )
+        imported = Listener.objects.filter(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+        listener = imported.annotate(heard=Count("history")).order_by("-heard", "pk").first()
         if listener is not None:
             password = secrets.token_urlsafe(9)
             listener.set_password(password)
