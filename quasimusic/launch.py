@@ -27,9 +27,7 @@ HOST = "127.0.0.1"
 def main() -> int:
     options = _options()
     if _taken(options.port):
-        return _complain(
-            f"Port {options.port} is taken. Free it, or choose another: make run PORT=8001"
-        )
+        return _complain(f"Port {options.port} is taken. Free it, or choose another: make run PORT=8001")
     if options.dataset and not options.dataset.is_dir():
         return _complain(f"No folder {options.dataset}. DATASET is a folder of songs.csv, history.csv and so on.")
     write_env(BASE_DIR / ".env")
@@ -102,8 +100,9 @@ def _serve(port: int) -> int:
     python = shlex.quote(sys.executable)
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     manager = Manager()
+    web = f"gunicorn quasimusic.wsgi --bind {HOST}:{port} --workers 2 --threads 8"
     for name, command in {
-        "web": f"gunicorn quasimusic.wsgi --bind {HOST}:{port} --workers 2 --threads 8 --graceful-timeout 3 --no-control-socket",
+        "web": f"{web} --graceful-timeout 3 --no-control-socket",
         "worker": "celery --quiet --app quasimusic.celery worker --concurrency 2 --loglevel INFO",
         "beat": "celery --quiet --app quasimusic.celery beat --loglevel WARNING",
     }.items():

@@ -150,7 +150,7 @@ class Engine(ABC):
             chunk = slice(start, start + BATCH)
             block = self._masked(listener_rows[chunk], current_row, exclude_heard)
             rows[chunk], scores[chunk] = top_n(block, n)
-        return self._ids(rows), scores
+        return self.tables.song_ids(rows), scores
 
     def score(self, listener_id: Any, song_ids: Iterable[Any], *, current_song: Any = None) -> Floats:
         """Scores of these songs for one listener, float64 (n,) in the order asked; NaN = no opinion."""
@@ -167,8 +167,3 @@ class Engine(ABC):
         if current_row is not None:
             block[:, current_row] = np.nan
         return block
-
-    def _ids(self, rows: Rows) -> NDArray[Any]:
-        known = self.tables.songs.ids.to_numpy()
-        padded = np.append(known, np.array([-1], dtype=known.dtype if known.dtype.kind == "i" else object))
-        return padded[rows]

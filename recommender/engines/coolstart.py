@@ -99,7 +99,7 @@ class CoolStart(Engine):
             block = likeness(self._songs.rows(chunk), self._songs, self.state["importance"])
             block[np.arange(len(block)), start + np.arange(len(block))] = np.nan
             rows[chunk], likenesses[chunk] = top_n(block, n)
-        return self._ids(rows), likenesses
+        return self.tables.song_ids(rows), likenesses
 
     def _near(self, listener_rows: Rows, current_song: int) -> sparse.csr_array:
         """1 for the songs each listener knows among those nearest the current one, and for the current one."""

@@ -180,7 +180,7 @@ class Hybrid:
                 block[:, current_row] = np.nan
             rows[chunk], scores[chunk] = self._best(block, n)
             shares[chunk] = opinions.shares(rows[chunk])
-        return self._ids(rows), scores, shares
+        return self.tables.song_ids(rows), scores, shares
 
     def score_rows(self, listener_rows: Rows, current_song: int | None = None) -> Floats:
         """Scores of all songs for these listener rows, float64 (m, n_songs), NaN = no opinion."""
@@ -207,10 +207,6 @@ class Hybrid:
 
     def _current_row(self, current_song: Any) -> int | None:
         return None if current_song is None else int(self.tables.song_rows([current_song])[0])
-
-    def _ids(self, rows: Rows) -> NDArray[Any]:
-        known = self.tables.songs.ids.to_numpy()
-        return np.append(known, np.array([-1], dtype=known.dtype if known.dtype.kind == "i" else object))[rows]
 
     def _opinions(self, listener_rows: Rows, current_row: int | None) -> Opinions:
         known = self.tables.known[listener_rows]

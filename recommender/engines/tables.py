@@ -2,7 +2,7 @@
 
 Ids are whatever the caller uses (database integers, file strings). Inside the engine room a song is
 its row in `SongTable`, a listener its row in `UserTable`; `Tables.song_rows` and
-`Tables.listener_rows` are the only places where an id becomes a row.
+`Tables.listener_rows` are the only places where an id becomes a row, `Tables.song_ids` turns rows back.
 """
 
 import warnings
@@ -184,6 +184,11 @@ class Tables:
     def listener_rows(self, listener_ids: Iterable[Any]) -> Rows:
         """Rows of these listeners, int64. Raises UnknownListener naming the first that is not there."""
         return _lookup(self.users.ids, listener_ids, UnknownListener, "listener")
+
+    def song_ids(self, song_rows: Rows) -> NDArray[Any]:
+        """Ids of these songs, of the shape and in the order of the rows; -1, which is no song's row, stays -1."""
+        ids = self.songs.ids.to_numpy()
+        return np.append(ids, np.array([-1], dtype=ids.dtype if ids.dtype.kind == "i" else object))[song_rows]
 
     def require(self, engine: str, *names: str) -> None:
         """Raise TableNeeded unless each of the named tables ('history', 'ratings', ...) has rows."""
