@@ -1,7 +1,5 @@
 """The catalogue as editors keep it: found by search, changed one by one or many at once."""
 
-import math
-
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count
@@ -101,29 +99,11 @@ class SongForm(forms.ModelForm):
     class Meta:
         field_classes = {"tags": WordsField, "other_features": NumbersField}
 
-    """What JSON fields would let through is refused here: the engines read tags as words and features as numbers."""
-
-    def clean_tags(self):
-        tags = self.cleaned_data["tags"] or []
-        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-            raise forms.ValidationError('Tags are a list of words, such as ["dream pop", "live"].')
-        return tags
-
-    def clean_other_features(self):
-        features = self.cleaned_data["other_features"] or {}
-        if not isinstance(features, dict) or not all(_is_number(value) for value in features.values()):
-            raise forms.ValidationError('Further features are numbers by name, such as {"brightness": 0.7}.')
-        return features
-
     def clean_audio(self):
         audio = self.cleaned_data["audio"]
         if "audio" in self.changed_data:
             self.instance.audio_ms = clean_audio(audio) if audio else None
         return audio
-
-
-def _is_number(value):
-    return type(value) in (int, float) and -math.inf < value < math.inf
 
 
 class GenreChoice(forms.Form):

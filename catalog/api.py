@@ -22,7 +22,10 @@ class Number(serializers.FloatField):
     default_error_messages = {"not_finite": "Must be a finite number."}
 
     def to_internal_value(self, data):
-        number = super().to_internal_value(data)
+        try:
+            number = super().to_internal_value(data)
+        except OverflowError:
+            number = math.inf
         if not math.isfinite(number):
             self.fail("not_finite")
         return number

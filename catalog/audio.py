@@ -31,7 +31,7 @@ CONTENT_TYPES = {
     ".m4a": "audio/mp4",
 }
 # What mutagen lets slip, beside its own errors, where a header is damaged.
-DAMAGED = (LookupError, ValueError, ArithmeticError, struct.error)
+DAMAGED = (LookupError, ValueError, ArithmeticError, RecursionError, struct.error)
 LONGEST_MS = 24 * 3600 * 1000
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from catalog.features import Feature
 
 LIST_SEPARATOR = "|"
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 Parse = Callable[[str], Any]
 
@@ -36,9 +37,17 @@ def text(longest: int) -> Parse:
     return parse
 
 
-def words(value: str) -> list[str]:
+def words(longest: int) -> Parse:
     """'a|b|a' -> ['a', 'b']"""
-    return list(dict.fromkeys(part.strip() for part in value.split(LIST_SEPARATOR) if part.strip()))
+
+    def parse(value: str) -> list[str]:
+        found = list(dict.fromkeys(part.strip() for part in value.split(LIST_SEPARATOR) if part.strip()))
+        too_long = [word for word in found if len(word) > longest]
+        if too_long:
+            raise ValueError(f"one of its words has {len(too_long[0])} signs; at most {longest} are kept")
+        return found
+
+    return parse
 
 
 def number(feature: Feature, blank: str = ", or blank where unknown") -> Parse:
@@ -62,9 +71,13 @@ def real(value: str) -> float | None:
 
 
 def moment(value: str) -> str:
-    """An instant as ISO 8601 text in UTC; without an offset it is taken to be UTC already."""
+    """A past instant as ISO 8601 text in UTC; without an offset it is taken to be UTC already."""
     try:
         read = datetime.fromisoformat(value)
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+        instant = (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("it must be a time such as 2024-05-31T18:30:00Z, or blank where unknown") from None
+    # A day of slack, for times written down in another zone without saying so.
+    if not EARLIEST <= instant <= datetime.now(UTC) + timedelta(days=1):
+        raise ValueError(f"it must lie between {EARLIEST.year} and now, or be blank where unknown")
+    return instant.isoformat()

@@ -17,6 +17,7 @@ from quasimusic.exceptions import RowWithoutFeatures
 NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 MODES = ("minor", "major")
 NUMBERS = {**FACTS, **FEATURES}
+LONGEST_TAG = 100
 NO_CONTENT = {"song_id", "title", "artist", "album", "popularity"}  # says nothing of how a song sounds
 
 WRITTEN = ("title", "artist", "album", "genre", "tags", *NUMBERS, "other_features", "search_text")
@@ -46,7 +47,7 @@ SONG_COLUMNS = (
     Column("artist", text(longest(Artist, "name")), required=True),
     Column("album", text(longest(Album, "title"))),
     Column("genre", text(longest(Genre, "name"))),
-    Column("tags", words),
+    Column("tags", words(LONGEST_TAG)),
     *(Column(name, number(feature)) for name, feature in NUMBERS.items()),
 )
 

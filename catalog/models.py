@@ -12,6 +12,7 @@ from django_countries.fields import CountryField
 from catalog.features import FACTS, FEATURES, Feature
 
 AUDIO_EXTENSIONS = ("mp3", "ogg", "opus", "flac", "m4a")
+SLUG_STEM = 80  # signs of a genre's slug, before a number that sets it apart
 PIECE_SECONDS = 30  # a song without a file is given a synthesised piece of this length
 
 
@@ -68,7 +69,8 @@ class Genre(models.Model):
 
 def _free_slug(name: str) -> str:
     """A slug that no genre has: "R&B" and "RB" would else share theirs, and a name of signs alone has none."""
-    slug = stem = slugify(name, allow_unicode=True) or "genre"
+    # Folding may lengthen: one Arabic sign can stand for a whole phrase.
+    slug = stem = slugify(name, allow_unicode=True)[:SLUG_STEM] or "genre"
     for place in count(2):
         if not Genre.objects.filter(slug=slug).exists():
             return slug

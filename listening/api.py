@@ -6,6 +6,7 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from catalog.api import Number
 from catalog.models import Song
 from listening.models import History, Impression, Play, Rating
 from listening.services import clear_rating, rate_song, record_play
@@ -34,6 +35,7 @@ class PlaySerializer(serializers.ModelSerializer):
     source = serializers.ChoiceField(
         [source for source in Play.Source.choices if source[0] != Play.Source.IMPORT], default=Play.Source.API
     )
+    seconds_heard = Number(min_value=0)
     impression = OwnImpressionField(queryset=Impression.objects.all(), required=False, allow_null=True)
 
     class Meta:

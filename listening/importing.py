@@ -17,7 +17,7 @@ from accounts.services import ImportedListener, listener_ids, save_listeners, ta
 from catalog.columns import Column, moment, number, text, words
 from catalog.features import Feature
 from catalog.importing import Outcome, import_songs, is_spotify_file, longest
-from catalog.models import Song
+from catalog.models import Genre, Song
 from catalog.reading import Faults, stage
 from catalog.services import ensure_genres, song_ids
 from catalog.staging import SILENT, Bar, Row
@@ -54,8 +54,8 @@ USER_COLUMNS = (
     USER_ID,
     Column("username", _username),
     Column("country", _country),
-    Column("genres", words),
-    Column("songs", words),
+    Column("genres", words(longest(Genre, "name"))),
+    Column("songs", words(longest(Song, "source_id"))),
 )
 REPETITION = Feature("repetition", 1, MOST_REPETITIONS, "How often it was played", whole=True)
 RATING = Feature("rating", 1, 5, "How much it is liked", whole=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from numbers import Integral
 from uuid import UUID
 
@@ -12,11 +12,11 @@ from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from accounts.models import Listener
+from catalog.columns import EARLIEST
 from catalog.models import Genre, Song
 from listening.models import COUNTED_SECONDS, COUNTED_SHARE, History, Impression, Pick, Play, Rating
 from quasimusic.exceptions import PlayRejected, RatingOutOfRange
 
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 CLOCK_SLACK = timedelta(minutes=1)  # a player's clock may be a little ahead of ours
 
 
@@ -87,7 +87,7 @@ def _start(started_at: datetime) -> datetime:
 def _heard_seconds(seconds_heard: float, song: Song) -> float:
     try:
         seconds = float(seconds_heard)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not 0 <= seconds < math.inf:
         raise PlayRejected(f"Seconds heard must be a number from 0; {seconds_heard!r} is not.")

@@ -198,6 +198,13 @@ def test_an_upload_that_is_no_audio_is_refused(client, staff):
         ("other_features", '{"mood": true}'),
         ("other_features", '{"mood": Infinity}'),
         ("other_features", '{"mood": NaN}'),
+        ("other_features", f'{{"mood": {"9" * 400}}}'),
+        ("other_features", f'{{"mood": {"9" * 5000}}}'),
+        ("other_features", '{"\\u0000": 1}'),
+        ("tags", '["\\u0000"]'),
+        ("tags", '["\\ud800"]'),
+        ("tags", "[" * 100_000),
+        ("tags", "["),
     ],
 )
 def test_tags_are_words_and_further_features_numbers(client, staff, field, value):

@@ -114,6 +114,15 @@ class TestDoor:
         cursor = b64encode(f"p={quote(position)}".encode()).decode()
         refused(ada.get(f"/api/v1/{route}/", {"cursor": cursor}), 404)
 
+    def test_numbers_beyond_any_float(self, ada, editor, song):
+        huge = "1" + "0" * 400
+        body = (
+            f'{{"song": {song.pk}, "key": "{uuid4()}", "started_at": "2026-01-01T00:00:00Z", "seconds_heard": {huge}}}'
+        )
+        refused(ada.post("/api/v1/plays/", body, content_type="application/json"), 400)
+        for body in (f'{{"energy": {huge}}}', f'{{"other_features": {{"mood": {huge}}}}}'):
+            refused(editor.patch(f"/api/v1/songs/{song.pk}/", body, content_type="application/json"), 400)
+
     def test_an_address_that_is_not_there(self, ada):
         refused(ada.get("/api/v1/nothing/"), 404)
 

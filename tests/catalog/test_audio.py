@@ -23,6 +23,12 @@ def recording(format_, subtype=None, seconds=1.5):
     return memory.getvalue()
 
 
+def nested(depth):
+    """An M4A file of nothing but atoms, each in another."""
+    shell = b"".join(struct.pack(">I4s", 8 * (depth - i), b"moov") for i in range(depth))
+    return atom(b"ftyp", b"M4A ", bytes(4), b"M4A mp42") + shell
+
+
 def atom(name, *contents):
     content = b"".join(contents)
     return struct.pack(">I4s", 8 + len(content), name) + content
@@ -76,6 +82,7 @@ def test_a_file_too_large_for_memory_is_read_from_disk():
         ("page.ogg", b"<script>alert(1)</script>" * 50, "audio_kind"),
         ("cut.flac", recording("FLAC")[:30], "audio_kind"),
         ("cut.m4a", m4a(1500)[:60], "audio_kind"),
+        ("nested.m4a", nested(5000), "audio_kind"),
         ("wave.ogg", recording("WAV"), "audio_kind"),
         ("zeros.mp3", bytes(50_000), "audio_kind"),
         ("named.ogg", recording("FLAC"), "audio_name"),

@@ -198,3 +198,16 @@ def test_spotify_features_name_what_is_no_note(songs_file, name, value):
     row = "Pop,Ana,One,t1,40,0.1,0.2,200000,0.3,0,C#,0.4,-5,Major,0.05,120,4/4,0.6\n".replace(name, value)
     with pytest.raises(TableFault, match=f"line 2.*{value}"):
         import_songs(path=songs_file(SPOTIFY + row))
+
+
+def test_a_genre_whose_slug_is_longer_than_its_name(songs_file):
+    import_songs(path=songs_file(HEADER + f"s1,One,Ana,,,{'ﷺ' * 80},,,\ns2,Two,Ana,,,{'ﷺ' * 79},,,\n"))
+    longest = Genre._meta.get_field("slug").max_length
+    assert all(len(slug) <= longest for slug in Genre.objects.values_list("slug", flat=True))
+    assert Genre.objects.values("slug").distinct().count() == 2
+
+
+def test_a_tag_too_long_to_be_a_word(songs_file):
+    with pytest.raises(RowRejected, match=r"line 2, tags: .* has 101 signs; at most 100"):
+        import_songs(path=songs_file(HEADER + f"s1,One,Ana,,,,live|{'x' * 101},,\n"))
+    assert not Song.objects.exists()

@@ -212,3 +212,23 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00", "1969-12-31T23:00:00Z", "9998-01-01", "2999-05-01T10:00:00Z"]
+)
+@pytest.mark.parametrize(
+    ("table", "number", "column"), [("history", "repetition", "last_played_at"), ("ratings", "rating", "rated_at")]
+)
+def test_what_nobody_can_have_heard_then(folder, table, number, column, moment):
+    rows = f"user_id,song_id,{number},{column}\nu1,s1,3,{moment}\n"
+    with pytest.raises(RowRejected, match=f"{table}.csv, line 2, {column}: .* between 1970 and now"):
+        import_dataset(folder=folder(songs=SONGS, **{table: rows}))
+    assert not Listener.objects.exists()
+
+
+def test_a_genre_picked_whose_name_is_too_long(folder):
+    users = f"user_id,username,genres\nu1,ada,pop|{'x' * 81}\n"
+    with pytest.raises(RowRejected, match=r"users.csv, line 2, genres: .* has 81 signs; at most 80"):
+        import_dataset(folder=folder(songs=SONGS, users=users))
+    assert not Listener.objects.exists()
