@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 from scipy import sparse
 
-from quasimusic.exceptions import InputFault, TableNeeded, UnknownEngine
+from quasimusic.exceptions import InputFault, ParameterOutOfRange, TableNeeded, UnknownEngine
 from recommender.engines import ENGINES
 from recommender.engines.artefacts import save
 from recommender.engines.base import Engine
@@ -48,12 +48,14 @@ def train_band(
 
     Engines not named are kept from the active run. One without its table is left out by name, one that fails is told
     and left out; the others go on. params: overrides by engine; by default those the active run was tuned to.
-    report: called with a line at each step. Raises UnknownEngine before anything is written.
+    report: called with a line at each step. Raises UnknownEngine, ParameterOutOfRange before
+    anything is written.
     """
     wanted = list(engines) or list(ENGINES)
     unknown = sorted(set(wanted) - set(ENGINES))
     if unknown:
         raise UnknownEngine(f"No engine {', '.join(unknown)}; the band is {', '.join(ENGINES)}.")
+    _chance(seed)
     _close_abandoned_runs()
     active = TrainingRun.objects.filter(is_active=True).first()
     if params is None:
@@ -78,7 +80,7 @@ def tune(*, tuner: HyperTuner, seed: int, report: Report = logger.info) -> dict[
     def tell(done: int, total: int, best: Trial) -> None:
         report(f"trial {done} of {total}: best so far {best.loss:.4f} with {best.params}")
 
-    best, _ = tuner.search(load_tables(), rng=np.random.default_rng(seed), progress=tell)
+    best, _ = tuner.search(load_tables(), rng=_chance(seed), progress=tell)
     return {"weighted_mf": best}
 
 
@@ -89,14 +91,14 @@ def evaluate_band(
 
     An engine that has not is told under its name: {"left_out": why}. Writes nothing.
     """
-    train, held_out = split(load_tables(), fraction=HELD_OUT, rng=np.random.default_rng(seed))
+    train, held_out = split(load_tables(), fraction=HELD_OUT, rng=_chance(seed))
     if not held_out.nnz:
         raise TableNeeded("Nothing can be measured: no listener has played or rated two songs yet.")
     fitted: dict[str, Engine] = {}
     results: dict[str, dict[str, Any]] = {}
     for name, engine_class in ENGINES.items():
         try:
-            fitted[name] = engine_class.fit(train, rng=np.random.default_rng(seed))
+            fitted[name] = engine_class.fit(train, rng=_chance(seed))
             results[name] = evaluate(fitted[name], held_out, k).to_dict()
             report(f"{name}: ndcg@{k} {results[name]['ndcg']['mean']:.3f}")
         except TableNeeded as fault:
@@ -105,6 +107,12 @@ def evaluate_band(
     band = Hybrid(fitted, _weights(fitted, results, strategy))
     results["hybrid"] = {**evaluate(band, held_out, k).to_dict(), "weights": dict(band.weights)}
     return results
+
+
+def _chance(seed: int) -> np.random.Generator:
+    if seed < 0:
+        raise ParameterOutOfRange(f"seed is {seed}; it must be a whole number from 0")
+    return np.random.default_rng(seed)
 
 
 def activate_run(*, run: TrainingRun) -> None:
@@ -128,7 +136,7 @@ def _fit_all(
     report: Report,
 ) -> None:
     tables = load_tables()
-    train, held_out = split(tables, fraction=HELD_OUT, rng=np.random.default_rng(run.seed))
+    train, held_out = split(tables, fraction=HELD_OUT, rng=_chance(run.seed))
     measured: dict[str, Engine] = {}
     for name in ENGINES:
         if name not in wanted and active is None:
@@ -166,7 +174,7 @@ def _fit_one(
 ) -> Engine:
     """Fit on the training part for the metrics and on everything for service; the former is returned."""
     measured = _measure(fit, train, held_out, params, fit.run.seed)
-    serving = ENGINES[fit.engine].fit(tables, params, rng=np.random.default_rng(fit.run.seed))
+    serving = ENGINES[fit.engine].fit(tables, params, rng=_chance(fit.run.seed))
     save(artefact_folder(fit.run, fit.engine), serving)
     fit.state, fit.params = EngineFit.State.FITTED, dict(serving.params)
     return measured
@@ -176,7 +184,7 @@ def _measure(
     fit: EngineFit, train: Tables, held_out: sparse.csr_array, params: Mapping[str, Any] | None, seed: int
 ) -> Engine:
     """The engine fitted on the training part; its metrics are noted where anything is held out to be found."""
-    measured = ENGINES[fit.engine].fit(train, params, rng=np.random.default_rng(seed))
+    measured = ENGINES[fit.engine].fit(train, params, rng=_chance(seed))
     if held_out.nnz:
         fit.metrics = evaluate(measured, held_out, K).to_dict()
     return measured

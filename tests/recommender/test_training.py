@@ -63,6 +63,18 @@ def test_an_unknown_engine_is_refused_before_anything_is_written(two_camps):
     assert not TrainingRun.objects.exists()
 
 
+@pytest.mark.parametrize("command", ["train_models", "evaluate_models"])
+def test_a_seed_below_zero_is_refused_before_anything_is_written(two_camps, command):
+    with pytest.raises(CommandError, match="seed is -1"):
+        call_command(command, seed=-1, verbosity=0)
+    assert not TrainingRun.objects.exists()
+
+
+def test_figures_that_cannot_be_written_are_told_so(two_camps, tmp_path):
+    with pytest.raises(CommandError, match="could not be written"):
+        call_command("evaluate_models", json=str(tmp_path / "absent" / "figures.json"), verbosity=0)
+
+
 def test_training_one_engine_keeps_the_others(two_camps):
     first = training.train_band(seed=1)
     second = training.train_band(seed=1, engines=["weighted_mf"])

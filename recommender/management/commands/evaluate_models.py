@@ -25,7 +25,10 @@ class Command(BaseCommand):
         if json == "-":
             self.stdout.write(_dumps(results))
         elif json:
-            Path(json).write_text(_dumps(results) + "\n")
+            try:
+                Path(json).write_text(_dumps(results) + "\n")
+            except OSError as fault:
+                raise CommandError(f"The figures could not be written: {fault}") from fault
 
 
 def _dumps(results: dict) -> str:
