@@ -151,7 +151,9 @@ ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
 ACCOUNT_SIGNUP_REDIRECT_URL = "picks"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-ACCOUNT_EMAIL_VERIFICATION = env.str("EMAIL_VERIFICATION", default="optional")
+ACCOUNT_EMAIL_VERIFICATION = env.str(
+    "EMAIL_VERIFICATION", default="optional", choices=("mandatory", "optional", "none")
+)
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Quasimusic <quasimusic@localhost>")
@@ -201,7 +203,7 @@ REFRESH_MINUTES = env.int("REFRESH_MINUTES", default=60)
 LEARN_SECONDS = env.int("LEARN_SECONDS", default=60)
 LIST_LENGTH = env.int("LIST_LENGTH", default=30)
 SETTLE_HOURS = env.int("SETTLE_HOURS", default=24)
-WEIGHTS_STRATEGY = env.str("WEIGHTS_STRATEGY", default="uniform")
+WEIGHTS_STRATEGY = env.str("WEIGHTS_STRATEGY", default="uniform", choices=("uniform", "accuracy"))
 GATE_TOLERANCE = env.float("GATE_TOLERANCE", default=0.1)
 RUNS_KEPT = env.int("RUNS_KEPT", default=3)
 

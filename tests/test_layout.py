@@ -1,6 +1,9 @@
 """The house itself: settings and their example agree, migrations are complete, nothing is open by accident."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from django.conf import settings
@@ -24,3 +27,12 @@ def test_models_and_migrations_agree():
 @pytest.mark.django_db
 def test_system_checks_are_silent():
     call_command("check", fail_level="WARNING")
+
+
+def test_a_setting_that_has_few_values_takes_no_other():
+    command = [sys.executable, "manage.py", "check"]
+    wrong = os.environ | {"WEIGHTS_STRATEGY": "acuracy"}
+    done = subprocess.run(command, cwd=ROOT, env=wrong, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "acuracy" in done.stderr
+    assert "uniform" in done.stderr

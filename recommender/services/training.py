@@ -84,9 +84,7 @@ def tune(*, tuner: HyperTuner, seed: int, report: Report = logger.info) -> dict[
     return {"weighted_mf": best}
 
 
-def evaluate_band(
-    *, seed: int, k: int = K, strategy: str | None = None, report: Report = logger.info
-) -> dict[str, dict[str, Any]]:
+def evaluate_band(*, seed: int, k: int = K, report: Report = logger.info) -> dict[str, dict[str, Any]]:
     """Metrics at k of each engine that has its tables, and of the hybrid, on one per-listener 80/20 split.
 
     An engine that has not is told under its name: {"left_out": why}. Writes nothing.
@@ -104,7 +102,7 @@ def evaluate_band(
         except TableNeeded as fault:
             results[name] = {"left_out": str(fault)}
             report(f"{name} is left out: {fault}")
-    band = Hybrid(fitted, _weights(fitted, results, strategy))
+    band = Hybrid(fitted, _weights(fitted, results))
     results["hybrid"] = {**evaluate(band, held_out, k).to_dict(), "weights": dict(band.weights)}
     return results
 
@@ -201,10 +199,8 @@ def _keep_one(fit: EngineFit, active: TrainingRun, tables: Tables, train: Tables
     return measured
 
 
-def _weights(
-    engines: Mapping[str, Engine], metrics: Mapping[str, Mapping[str, Any]], strategy: str | None = None
-) -> dict[str, float]:
-    if (strategy or settings.WEIGHTS_STRATEGY) == "accuracy" and all(metrics[name] for name in engines):
+def _weights(engines: Mapping[str, Engine], metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    if settings.WEIGHTS_STRATEGY == "accuracy" and all(metrics[name] for name in engines):
         return accuracy_weights({name: metrics[name]["ndcg"]["mean"] for name in engines})
     return uniform_weights(list(engines))
 
