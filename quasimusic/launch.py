@@ -18,10 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from honcho.manager import Manager
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
+UNQUOTABLE = set(" \t\n\"'")
 
 
 def main() -> int:
@@ -30,8 +32,12 @@ def main() -> int:
         return _complain(f"Port {options.port} is taken. Free it, or choose another: make run PORT=8001")
     if options.dataset and not options.dataset.is_dir():
         return _complain(f"No folder {options.dataset}. DATASET is a folder of songs.csv, history.csv and so on.")
-    write_env(BASE_DIR / ".env")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quasimusic.settings")
+    try:
+        write_env(BASE_DIR / ".env")
+        _check_settings()
+    except (ImproperlyConfigured, OSError, ValueError) as fault:
+        return _complain(f"The settings cannot be used: {fault}\n.env.example tells what each of them may be.")
     try:
         with _valkey():
             return _prepare(options.dataset) or _serve(options.port)
@@ -50,11 +56,31 @@ def write_env(path: Path) -> None:
         file.write(f"SECRET_KEY={secrets.token_urlsafe(50)}\n")
 
 
+def _check_settings() -> None:
+    """Raises what reading them raises, and ImproperlyConfigured where the embedded server cannot live in the folder."""
+    if not settings.SECRET_KEY:
+        raise ImproperlyConfigured("SECRET_KEY is empty.")
+    if not os.access(settings.DATA_DIR, os.W_OK):
+        raise ImproperlyConfigured(f"DATA_DIR is {settings.DATA_DIR}, where nothing may be written.")
+    if not settings.REDIS_URL and UNQUOTABLE & set(str(settings.DATA_DIR)):
+        raise ImproperlyConfigured(
+            f"DATA_DIR is {settings.DATA_DIR}, but the embedded Valkey can live in no path with spaces or quotes. "
+            "Set DATA_DIR to another folder, or REDIS_URL to a server of your own."
+        )
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run")
     parser.add_argument("--dataset", type=lambda text: Path(text) if text else None, default=None)
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=_port, default=8000)
     return parser.parse_args()
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no port; they go from 1 to 65535")
+    return port
 
 
 def _complain(words: str) -> int:
