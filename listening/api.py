@@ -32,9 +32,7 @@ class OwnImpressionField(serializers.PrimaryKeyRelatedField):
 
 class PlaySerializer(serializers.ModelSerializer):
     song = SongField(queryset=Song.objects.all())
-    source = serializers.ChoiceField(
-        [source for source in Play.Source.choices if source[0] != Play.Source.IMPORT], default=Play.Source.API
-    )
+    source = serializers.ChoiceField(Play.Source.choices, default=Play.Source.API)
     seconds_heard = Number(min_value=0)
     impression = OwnImpressionField(queryset=Impression.objects.all(), required=False, allow_null=True)
 

@@ -51,7 +51,6 @@ class Play(models.Model):
         SEARCH = "search"
         HISTORY = "history"
         API = "api"
-        IMPORT = "import"
 
     listener = _by_listener("plays")
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="plays")

@@ -94,7 +94,6 @@ class Migration(migrations.Migration):
                             ("search", "Search"),
                             ("history", "History"),
                             ("api", "Api"),
-                            ("import", "Import"),
                         ],
                         max_length=10,
                     ),
