@@ -37,7 +37,7 @@ screenshots: .venv/ready-dev
 clean:
 	rm -rf .venv var
 
-.venv/ready: requirements.txt
+.venv/ready: requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
