@@ -59,7 +59,7 @@ class ArtistAdmin(SearchableAdmin):
     def save_model(self, request, obj, form, change):
         super().save_model(request, obj, form, change)
         if change and "name" in form.changed_data:
-            refresh_search(songs=obj.songs.all(), albums=obj.albums.all())
+            refresh_search(renamed=obj)
 
 
 @admin.register(Album)
@@ -77,7 +77,7 @@ class AlbumAdmin(SearchableAdmin):
     def save_model(self, request, obj, form, change):
         super().save_model(request, obj, form, change)
         if change and "title" in form.changed_data:
-            refresh_search(songs=obj.songs.all(), albums=Album.objects.none())
+            refresh_search(renamed=obj)
 
 
 class DecadeFilter(admin.SimpleListFilter):

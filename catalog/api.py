@@ -132,8 +132,7 @@ class ArtistViewSet(ModelViewSet):
     filter_backends = (Words,)
 
     def perform_update(self, serializer):
-        artist = serializer.save()
-        refresh_search(songs=artist.songs.all(), albums=artist.albums.all())
+        refresh_search(renamed=serializer.save())
 
 
 @searchable
@@ -143,8 +142,7 @@ class AlbumViewSet(ModelViewSet):
     filter_backends = (Words,)
 
     def perform_update(self, serializer):
-        album = serializer.save()
-        refresh_search(songs=album.songs.all(), albums=Album.objects.none())
+        refresh_search(renamed=serializer.save())
 
 
 class GenreViewSet(ModelViewSet):

@@ -65,13 +65,19 @@ def song_ids(*, source_ids: Iterable[str]) -> dict[str, int]:
     return dict(Song.objects.filter(source_id__in=set(source_ids)).values_list("source_id", "pk"))
 
 
-def refresh_search(*, songs: QuerySet[Song], albums: QuerySet[Album]) -> None:
-    """Fold anew what these are found by, after a name they carry has changed."""
-    for rows in (albums.select_related("artist"), songs.for_cards()):
-        changed = list(rows)
-        for row in changed:
-            row.search_text = fold(row.searched())
-        rows.model.objects.bulk_update(changed, ["search_text"], batch_size=200)
+@transaction.atomic
+def refresh_search(*, renamed: Artist | Album) -> None:
+    """Fold anew the songs and albums that are found by this one's name too."""
+    _fold_anew(renamed.songs.for_cards())
+    if isinstance(renamed, Artist):
+        _fold_anew(renamed.albums.select_related("artist"))
+
+
+def _fold_anew(rows: QuerySet) -> None:
+    found = list(rows)
+    for row in found:
+        row.search_text = fold(row.searched())
+    rows.model.objects.bulk_update(found, ["search_text"], batch_size=200)
 
 
 def set_genre(*, songs: QuerySet[Song], genre: Genre | None) -> int:
