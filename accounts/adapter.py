@@ -1,11 +1,22 @@
 from allauth.account.adapter import DefaultAccountAdapter
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator
+from django.utils.encoding import punycode
 
 from accounts.grants import LISTENERS
 
 
 class AccountAdapter(DefaultAccountAdapter):
     """Puts whoever signs up among the Listeners."""
+
+    def clean_email(self, email):
+        try:
+            punycode(email.rpartition("@")[2])
+        except UnicodeError:
+            # Django takes signs that no domain may have, and fails on them when it writes the first message.
+            raise ValidationError(EmailValidator.message, code="invalid") from None
+        return super().clean_email(email)
 
     def save_user(self, request, user, form, commit=True):
         user = super().save_user(request, user, form, commit)

@@ -56,10 +56,14 @@ def plays(request: HttpRequest) -> HttpResponse:
 def _report(request: HttpRequest) -> dict:
     if request.content_type != "application/json":
         return request.POST
-    report = json.loads(request.body)
+    try:
+        report = json.loads(request.body)
+    except RecursionError:
+        raise ValueError from None
     if not isinstance(report, dict):
         raise ValueError
-    return report
+    # As a form would send it: forms read text.
+    return {name: str(value) for name, value in report.items() if value is not None}
 
 
 def _refused(status: int, detail: str, **more: object) -> JsonResponse:
@@ -80,7 +84,10 @@ def song_rating(request: HttpRequest, pk: int) -> HttpResponse:
     if request.htmx:
         partial = {"song": song, "rating": rating, "stars": STARS, "back": back}
         return render(request, "listening/_stars.html", partial)
-    if url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+    # A word without a slash would be taken for the name of a page.
+    if back.startswith("/") and url_has_allowed_host_and_scheme(
+        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
         return redirect(back)
     return redirect(song)
 

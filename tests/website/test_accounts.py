@@ -22,12 +22,15 @@ def test_sign_up_leads_to_tastes_and_may_pick(client):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("wrong", [{"username": ""}, {"email": "nowhere"}, {"password1": "short"}])
+@pytest.mark.parametrize(
+    "wrong", [{"username": ""}, {"email": "nowhere"}, {"email": "a@b\ufffd.org"}, {"password1": "short"}]
+)
 def test_a_wrong_sign_up_says_which_field(client, wrong):
     html = client.post(reverse("account_signup"), NEWCOMER | wrong).content.decode()
     field = next(iter(wrong))
     assert f'id="id_{field}_error"' in html
     assert 'aria-invalid="true"' in html
+    assert not Listener.objects.exists()
     assert not Listener.objects.exists()
 
 

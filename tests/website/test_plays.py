@@ -125,3 +125,30 @@ def test_a_report_from_another_site_is_refused(listener, report):
 
 def test_reports_are_posted(signed_in):
     assert signed_in.get(reverse("plays")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("started_at", 5),
+        ("started_at", float("inf")),
+        ("started_at", []),
+        ("seconds_heard", 10**400),
+        ("seconds_heard", float("nan")),
+        ("seconds_heard", True),
+        ("song", 1.5),
+        ("source", "import"),
+        ("source", {}),
+        ("impression", {}),
+        ("key", 5),
+    ],
+)
+def test_a_field_of_another_kind(signed_in, report, field, value):
+    answer = _send(signed_in, {**report, field: value})
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+    assert not Play.objects.exists()
+
+
+def test_a_report_nested_without_end(signed_in):
+    answer = signed_in.post(reverse("plays"), "[" * 100_000, content_type="application/json")
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/json")

@@ -56,7 +56,10 @@ def test_an_unknown_song_cannot_be_rated(signed_in, listener):
     assert signed_in.post(reverse("song-rating", args=[10**9]), {"rating": "4"}).status_code == 404
 
 
-@pytest.mark.parametrize("back", ["https://elsewhere.example/", "//elsewhere.example/", "javascript:alert(1)", ""])
+@pytest.mark.parametrize(
+    "back",
+    ["https://elsewhere.example/", "//elsewhere.example/", "javascript:alert(1)", "", "home", "nowhere", "history/"],
+)
 def test_nobody_is_sent_elsewhere(signed_in, song, address, back):
     assert signed_in.post(address, {"rating": "4", "back": back}).url == song.get_absolute_url()
 
