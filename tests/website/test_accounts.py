@@ -22,6 +22,14 @@ def test_sign_up_leads_to_tastes_and_may_pick(client):
 
 
 @pytest.mark.django_db
+def test_sign_up_while_no_mail_can_be_sent(client, settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # where nobody listens
+    answer = client.post(reverse("account_signup"), NEWCOMER)
+    assert (answer.status_code, answer.url) == (302, reverse("picks"))
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "wrong", [{"username": ""}, {"email": "nowhere"}, {"email": "a@b\ufffd.org"}, {"password1": "short"}]
 )
