@@ -1,3 +1,5 @@
+from collections.abc import Iterable
+
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -79,6 +81,9 @@ class History(models.Model):
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="history")
     repetition = models.PositiveIntegerField(validators=[MinValueValidator(1)])
     last_played_at = models.DateTimeField(null=True, blank=True, help_text="Unknown for some imported rows.")
+    counted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a play was last counted here, which is later than it began."
+    )
 
     class Meta:
         verbose_name_plural = "history"
@@ -86,10 +91,16 @@ class History(models.Model):
             models.UniqueConstraint(fields=("listener", "song"), name="history_once"),
             models.CheckConstraint(condition=Q(repetition__gte=1), name="history_repetition_range"),
         ]
-        indexes = [models.Index(fields=("listener", "-last_played_at"))]
+        indexes = [models.Index(fields=("listener", "-last_played_at")), models.Index(fields=("counted_at",))]
 
     def __str__(self):
         return f"{self.song} × {self.repetition}"  # noqa: RUF001 - a multiplication sign is meant
+
+
+class RatingQuerySet(models.QuerySet):
+    def by_song(self, songs: Iterable[Song]) -> dict[int, int]:
+        """The ratings of these songs, by song id. For the ratings of one listener."""
+        return dict(self.filter(song__in=songs).values_list("song_id", "rating"))
 
 
 class Rating(models.Model):
@@ -97,6 +108,8 @@ class Rating(models.Model):
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="ratings")
     rating = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(5)])
     rated_at = models.DateTimeField(null=True, blank=True, help_text="Unknown for some imported rows.")
+
+    objects = RatingQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -100,12 +100,13 @@ def _raise_history(play: Play) -> None:
     row, is_first = History.objects.get_or_create(
         listener_id=play.listener_id,
         song_id=play.song_id,
-        defaults={"repetition": 1, "last_played_at": play.started_at},
+        defaults={"repetition": 1, "last_played_at": play.started_at, "counted_at": timezone.now()},
     )
     if not is_first:
         History.objects.filter(pk=row.pk).update(
             repetition=F("repetition") + 1,
             last_played_at=Greatest(Coalesce(F("last_played_at"), started_at), started_at),
+            counted_at=timezone.now(),
         )
 
 

@@ -10,7 +10,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from catalog.models import Genre, Song
 from listening.forms import PicksForm, PlayForm, numbers
-from listening.models import Rating
 from listening.services import clear_rating, rate_song, record_play, save_picks
 from listening.templatetags.ratings import STARS
 from quasimusic.exceptions import InputFault
@@ -19,16 +18,11 @@ from quasimusic.paging import page_after
 PICKABLE = 24  # genres, and songs, offered at sign-up
 
 
-def own_ratings(request: HttpRequest, songs: list[Song]) -> dict[int, int]:
-    """The listener's ratings of these songs, by song id."""
-    return dict(Rating.objects.filter(listener=request.user, song__in=songs).values_list("song_id", "rating"))
-
-
 @require_safe
 def history(request: HttpRequest) -> HttpResponse:
     plays = request.user.plays.select_related("song__artist", "song__album", "song__genre")
     page = page_after(plays, "-started_at", "-pk", after=request.GET.get("after", ""))
-    ratings = own_ratings(request, [play.song for play in page])
+    ratings = request.user.ratings.by_song([play.song for play in page])
     return render(request, "listening/history.html", {"plays": page, "ratings": ratings})
 
 

@@ -12,7 +12,9 @@ from datetime import datetime
 from django.core.cache import cache
 
 KEPT_SECONDS = 7 * 24 * 3600
-POINTER = "recommender:generation"
+# The stored classes are pickled: a change of their fields takes a new number, and old lists are made anew.
+PREFIX = "recommender:1"
+POINTER = f"{PREFIX}:generation"
 EVEN, ODD = "even", "odd"
 EVERYONE = 0  # the lists of nobody in particular, shown where a listener's own are missing
 
@@ -77,12 +79,12 @@ def stored_neighbours(song_id: int) -> tuple[int, ...]:
 
 def first_to_ask(listener_id: int, seconds: int) -> bool:
     """Whether nobody asked for this listener's refresh in the last seconds; asking once is enough."""
-    return cache.add(f"recommender:asked:{listener_id}", True, seconds)
+    return cache.add(f"{PREFIX}:asked:{listener_id}", True, seconds)
 
 
 def _lists_key(generation: str, listener_id: int) -> str:
-    return f"recommender:{generation}:lists:{listener_id}"
+    return f"{PREFIX}:{generation}:lists:{listener_id}"
 
 
 def _neighbours_key(generation: str, song_id: int) -> str:
-    return f"recommender:{generation}:near:{song_id}"
+    return f"{PREFIX}:{generation}:near:{song_id}"

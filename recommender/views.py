@@ -4,7 +4,6 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from catalog.models import Song
-from listening.views import own_ratings
 from recommender import tasks
 from recommender.services import lists
 
@@ -17,7 +16,7 @@ def home(request: HttpRequest) -> HttpResponse:
     shown = lists.home(listener=request.user)
     if shown.pending or shown.stale:
         tasks.ask_for_lists(request.user.pk)
-    ratings = own_ratings(request, [card.song for shelf in shown.shelves for card in shelf.cards])
+    ratings = request.user.ratings.by_song([card.song for shelf in shown.shelves for card in shelf.cards])
     return render(request, "recommender/home.html", {"home": shown, "ratings": ratings})
 
 
@@ -25,5 +24,5 @@ def home(request: HttpRequest) -> HttpResponse:
 def song(request: HttpRequest, pk: int) -> HttpResponse:
     shown = get_object_or_404(Song.objects.for_cards(), pk=pk)
     near = lists.near_song(song=shown)
-    ratings = own_ratings(request, [shown, *(card.song for card in near.cards)])
+    ratings = request.user.ratings.by_song([shown, *(card.song for card in near.cards)])
     return render(request, "recommender/song.html", {"song": shown, "near": near, "ratings": ratings})

@@ -50,10 +50,10 @@ def learn_weights() -> Weights | None:
 
 
 def _judgeable(now: datetime) -> QuerySet[Impression]:
-    plays = Play.objects.filter(impression=OuterRef("pk"))
-    rating = Rating.objects.filter(
-        listener=OuterRef("listener"), song=OuterRef("song"), rated_at__gte=OuterRef("shown_at")
-    )
+    # Whatever shelf or page the song was played from: all that showed it before did well.
+    shown = {"listener": OuterRef("listener"), "song": OuterRef("song")}
+    plays = Play.objects.filter(**shown, started_at__gte=OuterRef("shown_at"))
+    rating = Rating.objects.filter(**shown, rated_at__gte=OuterRef("shown_at"))
     return (
         Impression.objects.filter(settled_at=None)
         .annotate(

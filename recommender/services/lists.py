@@ -30,7 +30,7 @@ HYBRID_TITLE = "For you"
 SHELF_LENGTH = 12
 CHUNK = 100  # listeners whose lists are made and stored at once
 NEIGHBOURS = 12
-EVENTS = ((History, "last_played_at"), (Rating, "rated_at"), (Pick, "picked_at"))
+EVENTS = ((History, "counted_at"), (Rating, "rated_at"), (Pick, "picked_at"))
 
 Progress = Callable[[int, int], None]
 

@@ -45,6 +45,16 @@ def test_ratings_plays_and_skips_are_rewarded_by_the_curve(impressions):
     assert rewards() == [RATING_REWARDS[5], COUNTED_PLAY, SKIP, None]
 
 
+def test_a_song_played_from_another_page_was_shown_well_all_the_same(impressions):
+    shown = impressions[0]
+    record_play(
+        listener=shown.listener, song=shown.song, key=uuid.uuid4(), seconds_heard=30, source="search",
+        started_at=timezone.now() - timedelta(hours=1),
+    )  # fmt: skip
+    learning.settle_impressions()
+    assert rewards()[0] == COUNTED_PLAY
+
+
 def test_a_song_left_alone_is_passed_over_after_a_day(impressions, settings):
     assert learning.settle_impressions() == 0
     settings.SETTLE_HOURS = 1

@@ -1,5 +1,6 @@
 from collections import Counter
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 import redis
@@ -10,7 +11,7 @@ from django.utils import timezone
 from accounts.models import Listener
 from catalog.models import Song
 from listening.models import History, Impression
-from listening.services import rate_song, save_picks
+from listening.services import rate_song, record_play, save_picks
 from quasimusic.exceptions import ModelsAbsent
 from recommender import cache
 from recommender.engines import ENGINES
@@ -98,6 +99,15 @@ def test_a_song_heard_since_leaves_the_page_at_once_and_the_list_is_behind(train
     assert lists.listeners_behind() == []
 
 
+def test_a_play_begun_before_the_list_was_made_and_told_after_makes_it_stale(trained):
+    lists.refresh_everybody()
+    song = lists.home(listener=trained[0]).shelves[0].cards[0].song
+    began = timezone.now() - timedelta(hours=3)
+    record_play(listener=trained[0], song=song, key=uuid4(), started_at=began, seconds_heard=30, source="home")
+    assert lists.home(listener=trained[0]).stale
+    assert lists.listeners_behind() == [trained[0].pk]
+
+
 def test_a_newcomer_is_served_without_retraining_by_what_they_picked(trained):
     lists.refresh_everybody()
     newcomer = Listener.objects.create_user("newcomer")
@@ -116,7 +126,7 @@ def test_lists_change_with_what_a_newcomer_plays(trained):
     lists.refresh_everybody()
     before = songs_of(lists.home(listener=newcomer).shelves[0])
     for song in Song.objects.filter(genre__name="calm")[:5]:
-        History.objects.create(listener=newcomer, song=song, repetition=3, last_played_at=timezone.now())
+        History.objects.create(listener=newcomer, song=song, repetition=3, counted_at=timezone.now())
     lists.refresh_listeners(listener_ids=lists.listeners_behind())
     after = songs_of(lists.home(listener=newcomer).shelves[0])
     calm = sum(song.genre.name == "calm" for song in after)
@@ -149,7 +159,7 @@ def test_refreshing_again_and_again_keeps_no_more_than_two_generations(trained):
 def test_who_is_behind_takes_as_many_queries_for_many_listeners_as_for_one(trained, django_assert_num_queries):
     lists.refresh_everybody()
     for active in (trained[:1], trained):
-        History.objects.filter(listener__in=active).update(last_played_at=timezone.now())
+        History.objects.filter(listener__in=active).update(counted_at=timezone.now())
         with django_assert_num_queries(3):
             assert set(lists.listeners_behind()) == {listener.pk for listener in active}
 
@@ -186,5 +196,5 @@ def test_recommend_prints_songs_and_reasons(trained, capsys):
 
 def test_events_of_an_hour_ago_are_left_to_the_hourly_refresh(trained):
     lists.refresh_everybody()
-    History.objects.filter(listener=trained[0]).update(last_played_at=timezone.now() - timedelta(hours=2))
+    History.objects.filter(listener=trained[0]).update(counted_at=timezone.now() - timedelta(hours=2))
     assert lists.listeners_behind() == []

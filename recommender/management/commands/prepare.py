@@ -2,7 +2,7 @@ import secrets
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count
 
 from accounts.models import Listener
@@ -23,6 +23,12 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         self._fill(dataset)
         self._lend_logins()
+        try:
+            self._train()
+        except CommandError as fault:
+            self.stderr.write(f"{fault} The site serves without the band until the nightly training.")
+
+    def _train(self):
         trained = TrainingRun.objects.filter(is_active=True).exists()
         if not trained:
             self.stdout.write("Training the band ...")
@@ -45,7 +51,8 @@ class Command(BaseCommand):
         if Listener.objects.filter(is_staff=True).exists():
             return
         staff_password = secrets.token_urlsafe(9)
-        staff = make_staff(username="staff", password=staff_password)
+        taken = Listener.objects.filter(username="staff").exists()
+        staff = make_staff(username=f"staff-{secrets.token_hex(3)}" if taken else "staff", password=staff_password)
         self.stdout.write("\nDemo logins, shown this once:")
         self.stdout.write(f"  staff     {staff.username}  {staff_password}  (also /admin/)")
         imported = Listener.objects.filter(password__startswith=UNUSABLE_PASSWORD_PREFIX)
