@@ -36,3 +36,20 @@ def test_a_setting_that_has_few_values_takes_no_other():
     assert done.returncode != 0
     assert "acuracy" in done.stderr
     assert "uniform" in done.stderr
+
+
+def test_the_readme_names_every_command_and_only_settings_there_are():
+    readme = (ROOT / "README.md").read_text()
+    commands = {path.stem for path in ROOT.glob("*/management/commands/[a-z]*.py")} - {"prepare"}  # make run's own
+    assert {name for name in commands if f"manage.py {name}" not in readme} == set()
+    table = readme.split("## Configuration")[1].split("## ")[0]
+    named = set(re.findall(r"`([A-Z_]{4,})`", table))
+    example = set(re.findall(r"^#?\s?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert named <= example
+
+
+def test_every_picture_and_page_the_documents_link_to_is_there():
+    documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    links = [(doc, link) for doc in documents for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", doc.read_text())]
+    assert links
+    assert [f"{doc.name}: {link}" for doc, link in links if not (doc.parent / link).exists()] == []
