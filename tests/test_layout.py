@@ -53,3 +53,13 @@ def test_every_picture_and_page_the_documents_link_to_is_there():
     links = [(doc, link) for doc in documents for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", doc.read_text())]
     assert links
     assert [f"{doc.name}: {link}" for doc, link in links if not (doc.parent / link).exists()] == []
+
+
+def test_neither_web_nor_worker_loads_the_optimiser():
+    code = (
+        "import sys, django; django.setup(); import recommender.tasks, quasimusic.urls, recommender.admin; "
+        "print('skopt' in sys.modules)"
+    )
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "quasimusic.settings"}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"

@@ -23,7 +23,6 @@ from recommender.engines.hybrid import Hybrid
 from recommender.engines.metrics import evaluate
 from recommender.engines.splits import split
 from recommender.engines.tables import Tables
-from recommender.engines.weighted_mf.tuning import HyperTuner, Trial
 from recommender.loading import artefact_folder, load_engine, load_tables
 from recommender.models import EngineFit, TrainingRun, Weights
 
@@ -55,7 +54,7 @@ def train_band(
     unknown = sorted(set(wanted) - set(ENGINES))
     if unknown:
         raise UnknownEngine(f"No engine {', '.join(unknown)}; the band is {', '.join(ENGINES)}.")
-    _chance(seed)
+    chance(seed)
     _close_abandoned_runs()
     active = TrainingRun.objects.filter(is_active=True).first()
     if params is None:
@@ -71,32 +70,19 @@ def train_band(
     return run
 
 
-def tune(*, tuner: HyperTuner, seed: int, report: Report = logger.info) -> dict[str, dict[str, Any]]:
-    """Search weighted_mf's hyper-parameters; returns them by engine, as `train_band` takes them. Writes nothing.
-
-    Raises TableNeeded where nobody has played or rated anything.
-    """
-
-    def tell(done: int, total: int, best: Trial) -> None:
-        report(f"trial {done} of {total}: best so far {best.loss:.4f} with {best.params}")
-
-    best, _ = tuner.search(load_tables(), rng=_chance(seed), progress=tell)
-    return {"weighted_mf": best}
-
-
 def evaluate_band(*, seed: int, k: int = K, report: Report = logger.info) -> dict[str, dict[str, Any]]:
     """Metrics at k of each engine that has its tables, and of the hybrid, on one per-listener 80/20 split.
 
     An engine that has not is told under its name: {"left_out": why}. Writes nothing.
     """
-    train, held_out = split(load_tables(), fraction=HELD_OUT, rng=_chance(seed))
+    train, held_out = split(load_tables(), fraction=HELD_OUT, rng=chance(seed))
     if not held_out.nnz:
         raise TableNeeded("Nothing can be measured: no listener has played or rated two songs yet.")
     fitted: dict[str, Engine] = {}
     results: dict[str, dict[str, Any]] = {}
     for name, engine_class in ENGINES.items():
         try:
-            fitted[name] = engine_class.fit(train, rng=_chance(seed))
+            fitted[name] = engine_class.fit(train, rng=chance(seed))
             results[name] = evaluate(fitted[name], held_out, k).to_dict()
             report(f"{name}: ndcg@{k} {results[name]['ndcg']['mean']:.3f}")
         except TableNeeded as fault:
@@ -107,7 +93,7 @@ def evaluate_band(*, seed: int, k: int = K, report: Report = logger.info) -> dic
     return results
 
 
-def _chance(seed: int) -> np.random.Generator:
+def chance(seed: int) -> np.random.Generator:
     if seed < 0:
         raise ParameterOutOfRange(f"seed is {seed}; it must be a whole number from 0")
     return np.random.default_rng(seed)
@@ -134,7 +120,7 @@ def _fit_all(
     report: Report,
 ) -> None:
     tables = load_tables()
-    train, held_out = split(tables, fraction=HELD_OUT, rng=_chance(run.seed))
+    train, held_out = split(tables, fraction=HELD_OUT, rng=chance(run.seed))
     measured: dict[str, Engine] = {}
     for name in ENGINES:
         if name not in wanted and active is None:
@@ -172,7 +158,7 @@ def _fit_one(
 ) -> Engine:
     """Fit on the training part for the metrics and on everything for service; the former is returned."""
     measured = _measure(fit, train, held_out, params, fit.run.seed)
-    serving = ENGINES[fit.engine].fit(tables, params, rng=_chance(fit.run.seed))
+    serving = ENGINES[fit.engine].fit(tables, params, rng=chance(fit.run.seed))
     save(artefact_folder(fit.run, fit.engine), serving)
     fit.state, fit.params = EngineFit.State.FITTED, dict(serving.params)
     return measured
@@ -182,7 +168,7 @@ def _measure(
     fit: EngineFit, train: Tables, held_out: sparse.csr_array, params: Mapping[str, Any] | None, seed: int
 ) -> Engine:
     """The engine fitted on the training part; its metrics are noted where anything is held out to be found."""
-    measured = ENGINES[fit.engine].fit(train, params, rng=_chance(seed))
+    measured = ENGINES[fit.engine].fit(train, params, rng=chance(seed))
     if held_out.nnz:
         fit.metrics = evaluate(measured, held_out, K).to_dict()
     return measured

@@ -11,7 +11,7 @@ from recommender.engines import ENGINES
 from recommender.engines.weighted_mf.tuning import HyperTuner
 from recommender.loading import artefact_folder, load_band, load_engine, load_tables
 from recommender.models import EngineFit, TrainingRun, Weights
-from recommender.services import training
+from recommender.services import training, tuning
 
 
 def states(run):
@@ -166,7 +166,7 @@ def test_an_engine_that_fails_is_told_and_left_out(two_camps, caplog):
 
 def test_tuned_hyper_parameters_are_used_and_handed_on(two_camps):
     tuner = HyperTuner(n_factors=(2, 5), n_iterations=(2, 4), n_trials=3, n_random=2)
-    tuned = training.tune(tuner=tuner, seed=1)
+    tuned = tuning.tune(tuner=tuner, seed=1)
     found = tuned["weighted_mf"]
     assert 0.01 <= found["rating_regularisation"] <= 1
     assert 2 <= found["n_factors"] <= 5

@@ -5,7 +5,7 @@ from quasimusic.exceptions import QuasimusicError
 from recommender.engines import ENGINES
 from recommender.engines.weighted_mf.tuning import HyperTuner
 from recommender.models import TrainingRun
-from recommender.services import training
+from recommender.services import training, tuning
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *, engine, seed, tune, trials, **options):
         try:
-            params = training.tune(tuner=_tuner(trials), seed=seed, report=self.stdout.write) if tune else None
+            params = tuning.tune(tuner=_tuner(trials), seed=seed, report=self.stdout.write) if tune else None
             run = training.train_band(seed=seed, engines=engine, params=params, report=self.stdout.write)
         except QuasimusicError as fault:
             raise CommandError(str(fault)) from fault
