@@ -114,3 +114,23 @@ def test_a_profile_changes_nothing_but_itself(signed_in, listener):
     signed_in.post(reverse("profile"), {"display_name": "N", "country": "", "is_staff": "on", "username": "root"})
     listener.refresh_from_db()
     assert (listener.username, listener.is_staff) == ("nina", False)
+
+
+@pytest.mark.parametrize("email", ["nina@example.org", "nobody@example.org"])
+def test_a_lost_password_tells_everybody_the_same_and_leads_on(client, listener, email):
+    answer = client.post(reverse("account_reset_password"), {"email": email}, follow=True)
+    page = Page(answer.content.decode())
+    assert page.texts("h1") == ["Look into your mail"]
+    assert {"Another address", "Log in"} <= set(page.texts("a"))
+
+
+def test_the_player_and_its_script_stand_together(signed_in):
+    def parts(name) -> tuple[bool, bool]:
+        page = Page(signed_in.get(reverse(name)).content.decode())
+        scripts = [attributes["src"] for attributes in page.all("script")]
+        return any(section.get("id") == "player" for section in page.all("section")), any(
+            "/player." in src for src in scripts
+        )
+
+    assert parts("home") == (True, True)
+    assert parts("account_reset_password") == (False, False)
