@@ -3,6 +3,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from accounts.models import Listener
 from catalog.models import Song
 from recommender import tasks
 from recommender.services import lists
@@ -17,7 +18,13 @@ def home(request: HttpRequest) -> HttpResponse:
     if shown.pending or shown.stale:
         tasks.ask_for_lists(request.user.pk)
     ratings = request.user.ratings.by_song([card.song for shelf in shown.shelves for card in shelf.cards])
-    return render(request, "recommender/home.html", {"home": shown, "ratings": ratings})
+    context = {"home": shown, "ratings": ratings, "is_known": _is_known(request.user)}
+    return render(request, "recommender/home.html", context)
+
+
+def _is_known(listener: Listener) -> bool:
+    """Whether the band has anything of the listener's own to go by."""
+    return listener.history.exists() or listener.ratings.exists() or listener.picks.exists()
 
 
 @require_safe

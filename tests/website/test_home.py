@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from listening.models import Rating
+from listening.models import Pick, Rating
 from recommender import cache
 from recommender.cache import StoredItem, StoredLists
 from recommender.engines import ENGINES
@@ -81,3 +81,13 @@ def test_a_fresh_rating_makes_the_list_stale_and_a_new_one_is_asked_for(
         page = _page(signed_in)
     assert "a fresh one is on its way" in " ".join(page.texts("p"))
     assert len(asked) == 1
+
+
+def test_a_list_made_blind_asks_for_tastes(signed_in, listener, add_songs, store_lists):
+    songs = add_songs(2)
+    store_lists(songs)
+    invitation = "Tell it what you like"
+    assert invitation in _page(signed_in).texts("a")
+    Pick.objects.create(listener=listener, song=songs[0], picked_at=timezone.now())
+    store_lists(songs)
+    assert invitation not in _page(signed_in).texts("a")
