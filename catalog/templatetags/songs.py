@@ -51,9 +51,19 @@ def facts(song: Song) -> list[tuple[str, str]]:
         (_("Metre"), song.time_signature and _("%(beats)d beats") % {"beats": song.time_signature}),
         (_("Loudness"), song.loudness is not None and _("%(loudness).0f dB") % {"loudness": song.loudness}),
         (_("Year"), song.year and str(song.year)),
-        (_("Length"), song.duration_ms and clock(song.duration_ms / 1000)),
+        (_("Length"), _length_words(song)),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _length_words(song: Song) -> str:
+    """How long the recording is; beside it what plays here, where that is another length."""
+    if not song.duration_ms:
+        return ""
+    recording, here = clock(song.duration_ms / 1000), clock(song.audible_seconds)
+    if here == recording:
+        return recording
+    return _("%(recording)s (%(here)s here)") % {"recording": recording, "here": here}
 
 
 def _key_words(song: Song) -> str:

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from catalog.models import Album, Artist, Genre, Song
+from catalog.models import PIECE_SECONDS, Album, Artist, Genre, Song
 from quasimusic.paging import PAGE_SIZE
 from tests.website.conftest import HOSTILE
 from tests.website.markup import Page, faults
@@ -207,7 +207,20 @@ def test_search_forgives_case_and_accents(signed_in, add_songs):
 
 def test_search_for_nothing_that_is(signed_in, song):
     assert signed_in.get(f"{reverse('search')}?q=%00").status_code == 200
-    assert "Nothing found for" in _body(signed_in.get(f"{reverse('search')}?q=zzzz"))
+    page = Page(_body(signed_in.get(f"{reverse('search')}?q=zzzz")))
+    assert "Nothing found for “zzzz”" in page.texts("h2")
+    assert "Browse the genres" in page.texts("a")
+
+
+def test_search_for_a_whole_book_repeats_little_of_it(signed_in, song):
+    page = Page(_body(signed_in.get(reverse("search"), {"q": "x" * 3000})))
+    assert max(len(text) for text in (*page.texts("h2"), *page.texts("title"))) < 120
+
+
+def test_a_song_tells_how_much_of_it_plays_here(signed_in, add_songs):
+    short, same = add_songs(1, duration_ms=234_000)[0], add_songs(1, duration_ms=PIECE_SECONDS * 1000)[0]
+    assert "3:54 (0:30 here)" in Page(_body(signed_in.get(short.get_absolute_url()))).texts("dd")
+    assert "0:30" in Page(_body(signed_in.get(same.get_absolute_url()))).texts("dd")
 
 
 @pytest.mark.parametrize(
