@@ -169,7 +169,9 @@ part.toggle.addEventListener("click", toggle);
 part.next.addEventListener("click", () => step(1));
 part.previous.addEventListener("click", () => step(-1));
 part.seek.addEventListener("input", () => {
-  audio.currentTime = Number(part.seek.value);
+  // Before the length is known the range says nothing about seconds: a pull would land behind the song's end.
+  if (Number.isFinite(audio.duration)) audio.currentTime = Number(part.seek.value);
+  else showTime();
 });
 part.volume.addEventListener("input", () => {
   setVolume(Number(part.volume.value));

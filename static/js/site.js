@@ -5,6 +5,7 @@ import { notice } from "./notices.js";
 
 const words = document.getElementById("notices").dataset;
 let pressedStar = -1;
+let askedForMore = false;
 
 function markPlace() {
   for (const place of document.querySelectorAll("a.place")) {
@@ -25,6 +26,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     event.detail.shouldSwap = false;
     notice(words.wordFault);
   }
+  askedForMore = target.matches(".more") && target.contains(document.activeElement);
   pressedStar = [...target.querySelectorAll(".star")].indexOf(document.activeElement);
 });
 
@@ -33,6 +35,12 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (settled.id === "page") (settled.querySelector("[autofocus]") ?? settled).focus({ preventScroll: true });
   // Rating replaces the stars: whoever pressed one finds the focus where it was.
   if (settled.matches(".stars")) settled.querySelectorAll(".star")[pressedStar]?.focus();
+  // "Show more" gives way to what it brought: there the reader goes on.
+  const brought = askedForMore && settled.querySelector("a[href]:not([tabindex])");
+  if (brought) {
+    askedForMore = false;
+    brought.focus({ preventScroll: true });
+  }
   markPlace();
 });
 
