@@ -12,8 +12,8 @@ from recommender.services.training import activate_run
 
 class EngineFitInline(ReadOnly, TabularInline):
     model = EngineFit
-    fields = ("engine", "state", "ndcg", "recall", "seconds", "note")
-    readonly_fields = ("ndcg", "recall")
+    fields = ("engine", "state", "ndcg", "recall", "took", "note")
+    readonly_fields = ("ndcg", "recall", "took")
     extra = 0
 
     @admin.display(description="ndcg@10")
@@ -23,6 +23,10 @@ class EngineFitInline(ReadOnly, TabularInline):
     @admin.display(description="recall@10")
     def recall(self, fit):
         return _mean(fit.metrics, "recall")
+
+    @admin.display(description="seconds")
+    def took(self, fit):
+        return f"{fit.seconds:.1f}"
 
 
 @admin.register(TrainingRun)
