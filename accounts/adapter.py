@@ -4,6 +4,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
+from django.urls import reverse
 from django.utils.encoding import punycode
 
 from accounts.grants import LISTENERS
@@ -30,6 +31,9 @@ class AccountAdapter(DefaultAccountAdapter):
                 raise
             # The account is made by now, and the message can be asked for again.
             logger.exception("a message to confirm an address was not sent")
+
+    def get_password_change_redirect_url(self, request):
+        return reverse("profile")
 
     def save_user(self, request, user, form, commit=True):
         user = super().save_user(request, user, form, commit)

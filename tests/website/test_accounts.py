@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.core import mail
 from django.urls import reverse
 
 from accounts.models import Listener
@@ -134,3 +135,25 @@ def test_the_player_and_its_script_stand_together(signed_in):
 
     assert parts("home") == (True, True)
     assert parts("account_reset_password") == (False, False)
+
+
+def test_a_changed_password_leads_back_to_the_profile(signed_in):
+    new = "another plain word 2"
+    words = {"oldpassword": "a plain word 1", "password1": new, "password2": new}
+    answer = signed_in.post(reverse("account_change_password"), words, follow=True)
+    assert answer.request["PATH_INFO"] == reverse("profile")
+    assert "Password successfully changed." in answer.content.decode()
+
+
+def test_a_lost_password_is_replaced_by_the_link_in_the_mail_once(client, listener):
+    client.post(reverse("account_reset_password"), {"email": listener.email})
+    link = re.search(r"http://\S+", mail.outbox[-1].body)[0]
+    chosen = client.get(link, follow=True)
+    new = "another plain word 2"
+    done = client.post(chosen.request["PATH_INFO"], {"password1": new, "password2": new}, follow=True)
+    assert Page(done.content.decode()).texts("h1") == ["Your password is new"]
+    assert client.login(username="nina", password=new)
+    client.logout()
+    used = Page(client.get(link, follow=True).content.decode())
+    assert used.texts("h1") == ["This link leads nowhere"]
+    assert {"Ask for a new one", "Log in"} <= set(used.texts("a"))
