@@ -4,6 +4,7 @@ import { csrfToken } from "./csrf.js";
 import { notice } from "./notices.js";
 
 const words = document.getElementById("notices").dataset;
+const isListeners = document.querySelector('meta[name="listener"]') !== null;
 let pressedStar = -1;
 let askedForMore = false;
 
@@ -26,6 +27,11 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     event.detail.shouldSwap = false;
     notice(words.wordFault);
   }
+  // Logged out meanwhile: the way in has no place inside the shell of a listener. Loading anew leads there, and back.
+  if (isListeners && new URL(xhr.responseURL).pathname === words.login) {
+    event.detail.shouldSwap = false;
+    location.reload();
+  }
   askedForMore = target.matches(".more") && target.contains(document.activeElement);
   pressedStar = [...target.querySelectorAll(".star")].indexOf(document.activeElement);
 });
@@ -46,5 +52,11 @@ document.addEventListener("htmx:afterSettle", (event) => {
 
 document.addEventListener("htmx:sendError", () => notice(words.wordOffline));
 document.addEventListener("htmx:historyRestore", markPlace);
+
+// Pages are kept for the way back as they were written, not as they were filled in: what was searched for goes along.
+document.addEventListener("htmx:beforeHistorySave", () => {
+  const searched = document.getElementById("words");
+  searched?.setAttribute("value", searched.value);
+});
 
 markPlace();

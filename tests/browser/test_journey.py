@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, log_in
 
 pytestmark = pytest.mark.browser
 
@@ -95,3 +95,34 @@ def test_a_newcomer_signs_up_picks_plays_seeks_rates_and_sees_the_list_change(pa
     after = titles(page)
     assert title not in after
     assert after != before
+
+
+def test_the_way_back_to_a_search_finds_its_words(page: Page, site: Site):
+    log_in(page, site, "listener")
+    page.goto(site.url + "/search/")
+    page.get_by_role("searchbox").press_sequentially("the")
+    page.wait_for_url("**/search/?q=the")
+    page.locator("a.row-title").first.click()
+    page.wait_for_url("**/songs/*/")
+    page.go_back()
+    expect(page.get_by_role("searchbox")).to_have_value("the")
+
+
+def test_more_rows_take_the_focus_of_the_button_that_brought_them(page: Page, site: Site):
+    log_in(page, site, "listener")
+    page.goto(site.url + "/search/?q=the")
+    rows = page.locator("a.row-title")
+    before = rows.count()
+    page.get_by_role("link", name="Show more").press("Enter")
+    expect(rows.nth(before)).to_be_focused()
+
+
+def test_who_was_logged_out_meanwhile_is_led_to_the_way_in(page: Page, site: Site):
+    log_in(page, site, "listener")
+    page.goto(site.url + "/search/?q=the")
+    page.locator("a.row-title").first.click()
+    page.wait_for_url("**/songs/*/")
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_role("group", name="Your rating of").first.get_by_role("button", name="5 stars").click()
+    page.wait_for_url("**/account/login/?next=/songs/*/")
+    expect(page.locator("#player")).to_have_count(0)
