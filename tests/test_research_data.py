@@ -2,6 +2,7 @@
 
 import csv
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ pytestmark = [
 
 def rows(folder: Path, table: str) -> list[dict[str, str]]:
     file = folder / f"{table}.csv"
-    return list(csv.DictReader(file.open())) if file.exists() else []
+    return list(csv.DictReader(StringIO(file.read_text()))) if file.exists() else []
 
 
 @pytest.mark.django_db
