@@ -78,3 +78,20 @@ def within(seconds, wanted):
             pass
         time.sleep(0.2)
     return False
+
+
+@pytest.mark.parametrize(
+    "absent",
+    [
+        {"DATABASE_URL": "postgres://nobody@127.0.0.1:9/nowhere", "REDIS_URL": "redis://127.0.0.1:9/0"},
+        {"DATABASE_URL": "", "REDIS_URL": "redis://127.0.0.1:9/0"},
+    ],
+    ids=["database", "redis"],
+)
+def test_a_server_that_does_not_answer_is_named(absent, tmp_path):
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "songs.csv").write_text("song_id,title,artist,popularity\n1,Alone,Nobody,5\n")
+    told = launch("--port", "8399", "--dataset", str(tmp_path / "songs"), DATA_DIR=str(tmp_path / "data"), **absent)
+    assert told.returncode != 0
+    assert "does not answer; look at DATABASE_URL and REDIS_URL" in told.stderr
+    assert "Traceback" not in told.stderr

@@ -8,6 +8,7 @@ from django.db.models import Count
 from accounts.models import Listener
 from accounts.services import make_staff
 from catalog.models import Song
+from quasimusic.faults import OUTAGES
 from recommender import cache
 from recommender.models import TrainingRun
 
@@ -19,6 +20,12 @@ class Command(BaseCommand):
         parser.add_argument("--dataset", metavar="DIR", help="import this folder instead of making the demo world")
 
     def handle(self, *, dataset, **options):
+        try:
+            self._prepare(dataset)
+        except OUTAGES as fault:
+            raise CommandError(f"A server does not answer; look at DATABASE_URL and REDIS_URL. {fault}") from fault
+
+    def _prepare(self, dataset):
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         self._fill(dataset)
