@@ -32,6 +32,21 @@ def _link_to_songs(lookup: str, value: int, words: str):
     return format_html('<a href="{}?{}={}">{}</a>', reverse("admin:catalog_song_changelist"), lookup, value, words)
 
 
+class NamedOnSongsAdmin(SearchableAdmin):
+    """Rows whose name is part of what their songs are found by: a rename reaches these."""
+
+    name_field = "name"
+
+    @admin.display(description="songs")
+    def songs(self, named):
+        return _link_to_songs(f"{self.opts.model_name}__id__exact", named.pk, "show")
+
+    def save_model(self, request, obj, form, change):
+        super().save_model(request, obj, form, change)
+        if change and self.name_field in form.changed_data:
+            refresh_search(renamed=obj)
+
+
 @admin.register(Genre)
 class GenreAdmin(HouseAdmin):
     list_display = ("name", "slug", "songs")
@@ -47,37 +62,20 @@ class GenreAdmin(HouseAdmin):
 
 
 @admin.register(Artist)
-class ArtistAdmin(SearchableAdmin):
+class ArtistAdmin(NamedOnSongsAdmin):
     list_display = ("name", "disambiguation", "country", "songs")
     list_filter = (("country", admin.EmptyFieldListFilter),)
     fieldsets = ((None, {"fields": ("name", "disambiguation", "country")}), EXTERNAL_IDS)
 
-    @admin.display(description="songs")
-    def songs(self, artist):
-        return _link_to_songs("artist__id__exact", artist.pk, "show")
-
-    def save_model(self, request, obj, form, change):
-        super().save_model(request, obj, form, change)
-        if change and "name" in form.changed_data:
-            refresh_search(renamed=obj)
-
 
 @admin.register(Album)
-class AlbumAdmin(SearchableAdmin):
+class AlbumAdmin(NamedOnSongsAdmin):
+    name_field = "title"
     list_display = ("title", "artist", "year", "songs")
     list_select_related = ("artist",)
     autocomplete_fields = ("artist",)
     list_filter = (("artist", admin.EmptyFieldListFilter), ("year", admin.EmptyFieldListFilter))
     fieldsets = ((None, {"fields": ("title", "artist", "year")}), EXTERNAL_IDS)
-
-    @admin.display(description="songs")
-    def songs(self, album):
-        return _link_to_songs("album__id__exact", album.pk, "show")
-
-    def save_model(self, request, obj, form, change):
-        super().save_model(request, obj, form, change)
-        if change and "title" in form.changed_data:
-            refresh_search(renamed=obj)
 
 
 class DecadeFilter(admin.SimpleListFilter):

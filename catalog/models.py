@@ -133,6 +133,10 @@ class SongQuerySet(SearchQuerySet):
         """With everything a song's card shows, in one query."""
         return self.select_related("artist", "album", "genre")
 
+    def most_popular(self):
+        """The best known first; those of unknown popularity last."""
+        return self.order_by(models.F("popularity").desc(nulls_last=True), "pk")
+
 
 def _number(feature: Feature) -> models.Field:
     validators = [

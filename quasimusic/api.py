@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from quasimusic.exceptions import QuasimusicError
+from quasimusic.faults import PROBLEM_JSON, problem_body
 
 
 class Pages(CursorPagination):
@@ -46,8 +47,7 @@ class StorableJSON(JSONParser):
 
 def problem(status: int, title: str, detail: str, **extra) -> Response:
     """An RFC 9457 answer."""
-    body = {"type": "about:blank", "status": status, "title": title, "detail": detail, **extra}
-    return Response(body, status=status, content_type="application/problem+json")
+    return Response(problem_body(status, title, detail, **extra), status=status, content_type=PROBLEM_JSON)
 
 
 def problem_json(fault: Exception, context: dict) -> Response | None:

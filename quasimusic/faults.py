@@ -13,6 +13,7 @@ from quasimusic.exceptions import QuasimusicError
 
 logger = logging.getLogger(__name__)
 
+PROBLEM_JSON = "application/problem+json"
 OUTAGES = (OperationalError, QueueError, RedisError)  # a server behind the site does not answer
 
 
@@ -33,10 +34,14 @@ class FaultMiddleware:
         return tell(request, exception.status, exception.title, str(exception))
 
 
+def problem_body(status: int, title: str, detail: str, **extra: object) -> dict[str, object]:
+    """A fault as RFC 9457 has it."""
+    return {"type": "about:blank", "status": status, "title": title, "detail": detail, **extra}
+
+
 def tell(request: HttpRequest, status: int, title: str, words: str) -> HttpResponse:
     if request.path.startswith("/api/"):
-        body = {"type": "about:blank", "status": status, "title": title, "detail": words}
-        return JsonResponse(body, status=status, content_type="application/problem+json")
+        return JsonResponse(problem_body(status, title, words), status=status, content_type=PROBLEM_JSON)
     # A page about our own fault asks nothing of the servers that may be the cause: not even who is looking.
     asker = request if status < 500 else None
     page = render_to_string("fault.html", {"status": status, "title": title, "words": words}, asker)

@@ -140,10 +140,9 @@ class Engine(ABC):
         songs with an opinion the rest is padded with id -1 and score NaN. Ties fall to the lower song row.
         Raises UnknownListener, UnknownSong, ParameterOutOfRange (n < 1).
         """
-        if n < 1:
-            raise ParameterOutOfRange(f"n is {n}; at least one song must be asked for")
+        check_length(n)
         listener_rows = self.tables.listener_rows(listener_ids)
-        current_row = None if current_song is None else int(self.tables.song_rows([current_song])[0])
+        current_row = row_of_current(self.tables, current_song)
         rows = np.full((len(listener_rows), n), -1, dtype=np.int64)
         scores = np.full((len(listener_rows), n), np.nan)
         for start in range(0, len(listener_rows), BATCH):
@@ -155,15 +154,31 @@ class Engine(ABC):
     def score(self, listener_id: Any, song_ids: Iterable[Any], *, current_song: Any = None) -> Floats:
         """Scores of these songs for one listener, float64 (n,) in the order asked; NaN = no opinion."""
         listener_rows = self.tables.listener_rows([listener_id])
-        current_row = None if current_song is None else int(self.tables.song_rows([current_song])[0])
+        current_row = row_of_current(self.tables, current_song)
         scores: Floats = self.score_rows(listener_rows, current_row)[0, self.tables.song_rows(song_ids)]
         return scores
 
     def _masked(self, listener_rows: Rows, current_row: int | None, exclude_heard: bool) -> Floats:
         block = self.score_rows(listener_rows, current_row)
         assert block.shape == (len(listener_rows), self.tables.n_songs), block.shape
-        if exclude_heard:
-            block[self.tables.familiar[listener_rows].tocoo().coords] = np.nan
-        if current_row is not None:
-            block[:, current_row] = np.nan
+        mask(block, self.tables, listener_rows, current_row, exclude_heard)
         return block
+
+
+def check_length(n: int) -> None:
+    """Raise ParameterOutOfRange unless a list of n songs holds at least one."""
+    if n < 1:
+        raise ParameterOutOfRange(f"n is {n}; at least one song must be asked for")
+
+
+def row_of_current(tables: Tables, current_song: Any) -> int | None:
+    """Row of the song now playing, None where none is. Raises UnknownSong."""
+    return None if current_song is None else int(tables.song_rows([current_song])[0])
+
+
+def mask(block: Floats, tables: Tables, listener_rows: Rows, current_row: int | None, exclude_heard: bool) -> None:
+    """Take out of these listeners' scores (m, n_songs), in place, the songs that are not to be recommended."""
+    if exclude_heard:
+        block[tables.familiar[listener_rows].tocoo().coords] = np.nan
+    if current_row is not None:
+        block[:, current_row] = np.nan

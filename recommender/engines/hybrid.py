@@ -23,7 +23,7 @@ from scipy import sparse
 
 from quasimusic.exceptions import EngineFault, ParameterOutOfRange, TableNeeded, UnknownEngine
 from recommender.engines import ENGINES
-from recommender.engines.base import Engine, Params, Reason
+from recommender.engines.base import Engine, Params, Reason, check_length, mask, row_of_current
 from recommender.engines.feedback import accuracy_weights, uniform_weights
 from recommender.engines.metrics import evaluate
 from recommender.engines.ranking import top_n
@@ -160,10 +160,9 @@ class Hybrid:
         Returns ids (m, n) and scores float64 (m, n) as `Engine.recommend` does, and shares float64
         (m, n, engines) in the order of `engines`: >= 0, summing to 1 for each song; 0 at padding.
         """
-        if n < 1:
-            raise ParameterOutOfRange(f"n is {n}; at least one song must be asked for")
+        check_length(n)
         listener_rows = self.tables.listener_rows(listener_ids)
-        current_row = self._current_row(current_song)
+        current_row = row_of_current(self.tables, current_song)
         rows = np.full((len(listener_rows), n), -1, dtype=np.int64)
         scores = np.full(rows.shape, np.nan)
         shares = np.zeros((*rows.shape, len(self.engines)))
@@ -172,12 +171,9 @@ class Hybrid:
             chunk = slice(start, start + step)
             opinions = self._opinions(listener_rows[chunk], current_row)
             block = opinions.scores()
-            if exclude_heard:
-                block[self.tables.familiar[listener_rows[chunk]].tocoo().coords] = np.nan
+            mask(block, self.tables, listener_rows[chunk], current_row, exclude_heard)
             if exclude is not None:
                 block[exclude[chunk].tocoo().coords] = np.nan
-            if current_row is not None:
-                block[:, current_row] = np.nan
             rows[chunk], scores[chunk] = self._best(block, n)
             shares[chunk] = opinions.shares(rows[chunk])
         return self.tables.song_ids(rows), scores, shares
@@ -189,7 +185,7 @@ class Hybrid:
     def score(self, listener_id: Any, song_ids: Iterable[Any], *, current_song: Any = None) -> Floats:
         """Scores of these songs for one listener, float64 (n,) in the order asked; NaN = no opinion."""
         listener_rows = self.tables.listener_rows([listener_id])
-        scores: Floats = self.score_rows(listener_rows, self._current_row(current_song))[0]
+        scores: Floats = self.score_rows(listener_rows, row_of_current(self.tables, current_song))[0]
         return scores[self.tables.song_rows(song_ids)]
 
     def explain(self, listener_id: Any, song_id: Any) -> tuple[Reason, ...]:
@@ -204,9 +200,6 @@ class Hybrid:
             for reason in engine.explain(listener_id, song_id)
         ]
         return tuple(sorted(reasons, key=lambda reason: -reason.share))
-
-    def _current_row(self, current_song: Any) -> int | None:
-        return None if current_song is None else int(self.tables.song_rows([current_song])[0])
 
     def _opinions(self, listener_rows: Rows, current_row: int | None) -> Opinions:
         known = self.tables.known[listener_rows]

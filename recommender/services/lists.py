@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 from django.conf import settings
-from django.db.models import F, Max
+from django.db.models import Max
 from django.utils import timezone
 
 from accounts.models import Listener
@@ -116,7 +116,7 @@ def near_song(*, song: Song) -> Shelf:
     near = [songs[pk] for pk in stored if pk in songs]
     if not near and song.genre_id:
         same_genre = Song.objects.for_cards().filter(genre=song.genre_id).exclude(pk=song.pk)
-        near = list(same_genre.order_by(F("popularity").desc(nulls_last=True), "pk")[:NEIGHBOURS])
+        near = list(same_genre.most_popular()[:NEIGHBOURS])
     return Shelf("near", "Near this song", tuple(Card(each, "", {}) for each in near))
 
 
@@ -296,5 +296,5 @@ def shelf_title(name: str) -> str:
 
 def _most_popular() -> Shelf:
     """What is shown before anything was trained."""
-    songs = Song.objects.for_cards().order_by(F("popularity").desc(nulls_last=True), "pk")[:SHELF_LENGTH]
+    songs = Song.objects.for_cards().most_popular()[:SHELF_LENGTH]
     return Shelf("relevance", shelf_title("relevance"), tuple(Card(song, "", {}) for song in songs))
