@@ -77,6 +77,22 @@ def _free_slug(name: str) -> str:
         slug = f"{stem}-{place}"
 
 
+class Mood(models.Model):
+    """Songs that sound alike, found by the recommender and named by what sets them apart."""
+
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(max_length=130, unique=True, editable=False)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self):
+        return self.name
+
+    def get_absolute_url(self):
+        return reverse("mood", args=[self.slug])
+
+
 class Artist(Searchable):
     name = models.CharField(max_length=300)
     disambiguation = models.CharField(
@@ -161,6 +177,9 @@ class Song(Searchable):
     artist = models.ForeignKey(Artist, null=True, blank=True, on_delete=models.PROTECT, related_name="songs")
     album = models.ForeignKey(Album, null=True, blank=True, on_delete=models.SET_NULL, related_name="songs")
     genre = models.ForeignKey(Genre, null=True, blank=True, on_delete=models.SET_NULL, related_name="songs")
+    mood = models.ForeignKey(
+        Mood, null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="songs"
+    )
     tags = models.JSONField(default=list, blank=True, help_text='A list of words, such as ["dream pop", "live"].')
     musicbrainz_id = models.UUIDField(null=True, blank=True, unique=True)
     spotify_id = models.CharField(max_length=22, null=True, blank=True, unique=True)

@@ -73,6 +73,42 @@ class EngineFit(models.Model):
         return f"{self.engine} in {self.run}"
 
 
+class Tuning(models.Model):
+    """One search for an engine's hyper-parameters, and its pictures."""
+
+    engine = models.CharField(max_length=20)
+    made_at = models.DateTimeField()
+    seed = models.PositiveBigIntegerField()
+    best = models.JSONField(help_text="The parameters found.")
+    trials = models.JSONField(help_text="Parameters and loss of every point tried, in order.")
+    convergence = models.TextField(help_text="Picture (SVG): the best loss after each trial.")
+    dependence = models.TextField(help_text="Picture (SVG): how the loss depends on each parameter.")
+
+    class Meta:
+        ordering = ("-pk",)
+        verbose_name = "search for parameters"
+        verbose_name_plural = "searches for parameters"
+
+    def __str__(self):
+        return f"{self.engine}, {len(self.trials)} trials"
+
+
+class Evaluation(models.Model):
+    """One measurement of the whole band on one split."""
+
+    made_at = models.DateTimeField()
+    protocol = models.CharField(max_length=20, help_text="How the held-out part was chosen.")
+    seed = models.PositiveBigIntegerField()
+    k = models.PositiveSmallIntegerField(help_text="Places of a list that were judged.")
+    results = models.JSONField(help_text="Metrics by engine.")
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self):
+        return f"{self.protocol}, at {self.k}, seed {self.seed}"
+
+
 class Weights(models.Model):
     """The music manager's weights from a moment on; the newest row is in force."""
 
