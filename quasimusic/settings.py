@@ -206,6 +206,7 @@ SETTLE_HOURS = env.int("SETTLE_HOURS", default=24)
 WEIGHTS_STRATEGY = env.str("WEIGHTS_STRATEGY", default="uniform", choices=("uniform", "accuracy"))
 GATE_TOLERANCE = env.float("GATE_TOLERANCE", default=0.1)
 RUNS_KEPT = env.int("RUNS_KEPT", default=3)
+ENGINE_THREADS = env.int("ENGINE_THREADS", default=0)
 
 # The API
 REST_FRAMEWORK = {

@@ -21,6 +21,7 @@ from recommender.engines import ENGINES
 from recommender.engines.coolstart import CoolStart
 from recommender.engines.hybrid import Hybrid
 from recommender.engines.tables import Floats, Tables
+from recommender.engines.threads import bounded
 from recommender.loading import load_band, load_tables
 from recommender.models import TrainingRun
 from recommender.words import sentence
@@ -156,10 +157,11 @@ class _Bench:
         return cls(made_at, tables, run, band, _titles(tables))
 
     def lists(self, listener_ids: Sequence[int]) -> dict[int, StoredLists]:
-        shelves = {HYBRID: self._hybrid_items(listener_ids)}
-        for name, engine in self.band.engines.items():
-            ids, _ = Hybrid({name: engine}).recommend(listener_ids, SHELF_LENGTH)  # alone, but with artists capped
-            shelves[name] = [_plain_items(name, row) for row in ids]
+        with bounded(settings.ENGINE_THREADS):
+            shelves = {HYBRID: self._hybrid_items(listener_ids)}
+            for name, engine in self.band.engines.items():
+                ids, _ = Hybrid({name: engine}).recommend(listener_ids, SHELF_LENGTH)  # alone, but with artists capped
+                shelves[name] = [_plain_items(name, row) for row in ids]
         return {
             pk: self._stored({name: rows[place] for name, rows in shelves.items()})
             for place, pk in enumerate(listener_ids)
@@ -179,7 +181,8 @@ class _Bench:
         engine = self.band.engines.get("coolstart")
         if not isinstance(engine, CoolStart):
             return {}
-        ids, _ = engine.nearest(NEIGHBOURS)
+        with bounded(settings.ENGINE_THREADS):
+            ids, _ = engine.nearest(NEIGHBOURS)
         return {
             int(pk): tuple(int(near) for near in row if near != -1)
             for pk, row in zip(self.tables.songs.ids, ids, strict=True)

@@ -23,6 +23,7 @@ from recommender.engines.hybrid import Hybrid
 from recommender.engines.metrics import evaluate
 from recommender.engines.splits import split
 from recommender.engines.tables import Tables
+from recommender.engines.threads import bounded
 from recommender.loading import artefact_folder, load_engine, load_tables
 from recommender.models import EngineFit, TrainingRun, Weights
 
@@ -61,7 +62,8 @@ def train_band(
         params = active.tuned if active else {}
     run = TrainingRun.objects.create(started_at=timezone.now(), seed=seed, tuned=params)
     try:
-        _fit_all(run, active, wanted, report)
+        with bounded(settings.ENGINE_THREADS):
+            _fit_all(run, active, wanted, report)
     except BaseException as fault:
         _finish(run, TrainingRun.State.FAILED, note=f"{type(fault).__name__}: {fault}")
         raise
@@ -80,16 +82,17 @@ def evaluate_band(*, seed: int, k: int = K, report: Report = logger.info) -> dic
         raise TableNeeded("Nothing can be measured: no listener has played or rated two songs yet.")
     fitted: dict[str, Engine] = {}
     results: dict[str, dict[str, Any]] = {}
-    for name, engine_class in ENGINES.items():
-        try:
-            fitted[name] = engine_class.fit(train, rng=chance(seed))
-            results[name] = evaluate(fitted[name], held_out, k).to_dict()
-            report(f"{name}: ndcg@{k} {results[name]['ndcg']['mean']:.3f}")
-        except TableNeeded as fault:
-            results[name] = {"left_out": str(fault)}
-            report(f"{name} is left out: {fault}")
-    band = Hybrid(fitted, _weights(fitted, results))
-    results["hybrid"] = {**evaluate(band, held_out, k).to_dict(), "weights": dict(band.weights)}
+    with bounded(settings.ENGINE_THREADS):
+        for name, engine_class in ENGINES.items():
+            try:
+                fitted[name] = engine_class.fit(train, rng=chance(seed))
+                results[name] = evaluate(fitted[name], held_out, k).to_dict()
+                report(f"{name}: ndcg@{k} {results[name]['ndcg']['mean']:.3f}")
+            except TableNeeded as fault:
+                results[name] = {"left_out": str(fault)}
+                report(f"{name} is left out: {fault}")
+        band = Hybrid(fitted, _weights(fitted, results))
+        results["hybrid"] = {**evaluate(band, held_out, k).to_dict(), "weights": dict(band.weights)}
     return results
 
 

@@ -3,6 +3,9 @@
 import logging
 from typing import Any
 
+from django.conf import settings
+
+from recommender.engines.threads import bounded
 from recommender.engines.weighted_mf.tuning import HyperTuner, Trial
 from recommender.loading import load_tables
 from recommender.services.training import Report, chance
@@ -19,5 +22,6 @@ def tune(*, tuner: HyperTuner, seed: int, report: Report = logger.info) -> dict[
     def tell(done: int, total: int, best: Trial) -> None:
         report(f"trial {done} of {total}: best so far {best.loss:.4f} with {best.params}")
 
-    best, _ = tuner.search(load_tables(), rng=chance(seed), progress=tell)
+    with bounded(settings.ENGINE_THREADS):
+        best, _ = tuner.search(load_tables(), rng=chance(seed), progress=tell)
     return {"weighted_mf": best}
