@@ -12,7 +12,7 @@ from recommender.engines.weighted_mf import wals
 from recommender.engines.weighted_mf.wals import Problem, Side, Standing
 
 
-def make_problem(seed, m=7, n=9, density=0.4, w0=0.3, regularisation=0.5, biased=True):
+def make_problem(seed, m=7, n=9, density=0.4, w0=0.3, regularisation=0.5, biased=True, count_power=0.0, bias_share=1.0):
     """A random problem in which row 0 and column 0 are empty and row 1 has at most one entry."""
     rng = np.random.default_rng(seed)
     seen = rng.random((m, n)) < density
@@ -22,7 +22,7 @@ def make_problem(seed, m=7, n=9, density=0.4, w0=0.3, regularisation=0.5, biased
     values = sparse.csr_array((rng.choice([0.0, 0.25, 1.0, 3.0], len(rows)), (rows, columns)), shape=(m, n))
     weights = sparse.csr_array((rng.uniform(0.0, 4.0, len(rows)), (rows, columns)), shape=(m, n))
     mean = wals.weighted_mean(values, weights, w0)
-    return Problem(values, weights, w0, regularisation, mean, biased)
+    return Problem(values, weights, w0, regularisation, mean, biased, count_power, bias_share)
 
 
 def dense(problem):
@@ -34,6 +34,11 @@ def dense(problem):
     return X, W
 
 
+def twin_penalty(problem, i):
+    """Lambda of row i."""
+    return problem.regularisation * max(len(problem.values[[i]].indices), 1) ** problem.count_power
+
+
 def twin_half_step(problem, columns):
     """Every row's weighted ridge regression, written out entry by entry."""
     X, W = dense(problem)
@@ -41,7 +46,8 @@ def twin_half_step(problem, columns):
     factors, biases = np.zeros((X.shape[0], n_factors)), np.zeros(X.shape[0])
     for i in range(X.shape[0]):
         width = n_factors + problem.biased
-        A, right = problem.regularisation * np.eye(width), np.zeros(width)
+        A, right = twin_penalty(problem, i) * np.eye(width), np.zeros(width)
+        A[n_factors:] *= problem.bias_share
         for j in range(X.shape[1]):
             f = np.append(columns.factors[j], 1.0)[:width]
             A += W[i, j] * np.outer(f, f)
@@ -59,8 +65,11 @@ def twin_loss(problem, rows, columns):
         for j in range(X.shape[1]):
             predicted = problem.mean + rows.biases[i] + columns.biases[j] + rows.factors[i] @ columns.factors[j]
             total += W[i, j] * (X[i, j] - predicted) ** 2
-    arrays = (rows.factors, rows.biases, columns.factors, columns.biases)
-    return total + problem.regularisation * sum((array**2).sum() for array in arrays)
+    for side, its_rows in ((problem, rows), (problem.transposed, columns)):
+        for i in range(len(its_rows.biases)):
+            size = (its_rows.factors[i] ** 2).sum() + problem.bias_share * its_rows.biases[i] ** 2
+            total += twin_penalty(side, i) * size
+    return total
 
 
 def random_side(rng, n, n_factors, biased=True):
@@ -76,6 +85,8 @@ problems = st.builds(
     w0=st.sampled_from([0.0, 0.05, 1.0]),
     regularisation=st.sampled_from([0.01, 0.3, 5.0]),
     biased=st.booleans(),
+    count_power=st.sampled_from([0.0, 0.5, 1.0]),
+    bias_share=st.sampled_from([1.0, 0.2]),
 )
 
 

@@ -2,8 +2,11 @@
 
 The loss, over all listeners i and songs j (observed or not):
 
-    L = sum_ij W_ij (X_ij - b - bu_i - bv_j - u_i . v_j)^2 + lambda (|U|^2 + |V|^2 + |bu|^2 + |bv|^2)
+    L = sum_ij W_ij (X_ij - b - bu_i - bv_j - u_i . v_j)^2
+        + sum_i lambda_i (|u_i|^2 + s bu_i^2) + sum_j lambda_j (|v_j|^2 + s bv_j^2)
 
+where lambda_i = lambda n_i^p, n_i being the observed entries of the row, and likewise of the column: p = 0 and s = 1
+give the plain lambda (|U|^2 + |V|^2 + |bu|^2 + |bv|^2).
 W holds a weight per observed entry and one weight w0 for all unobserved ones, where X = 0. The sums over
 unobserved entries are those over all entries (one shared Gram matrix) corrected at the observed ones, so a
 half-step costs O(nnz K^2 + rows K^3) and no listeners x songs array ever stands in memory.
@@ -46,6 +49,8 @@ class Problem:
     weights : CSR float64 (m, n), W >= 0 at the same entries.
     w0 : weight of every unobserved entry, >= 0; 0 leaves them out.
     regularisation : lambda, > 0.
+    count_power : p, how a row's lambda grows with its observed entries (one with none counts as having one).
+    bias_share : s, the bias's lambda over the factors', > 0.
     mean : b, the constant of the loss.
     biased : whether rows and columns have a bias of their own.
     """
@@ -56,6 +61,8 @@ class Problem:
     regularisation: float
     mean: float
     biased: bool = True
+    count_power: float = 0.0
+    bias_share: float = 1.0
 
     def __post_init__(self) -> None:
         assert np.array_equal(self.values.indptr, self.weights.indptr)
@@ -65,6 +72,16 @@ class Problem:
     def transposed(self) -> "Problem":
         """The same problem with the sides exchanged."""
         return replace(self, values=self.values.T.tocsr(), weights=self.weights.T.tocsr())
+
+    @cached_property
+    def penalties(self) -> Floats:
+        """Lambda of each row, float64 (m,)."""
+        counts: Floats = np.maximum(np.diff(self.values.indptr), 1).astype(np.float64)
+        return self.regularisation * counts**self.count_power
+
+    def shares(self, n_factors: int) -> Floats:
+        """What the lambda of a row is multiplied by for each of its unknowns, float64 (d,)."""
+        return np.append(np.ones(n_factors), self.bias_share)[: n_factors + self.biased]
 
     def rows(self, rows: Rows) -> "Problem":
         """The same problem for some rows only."""
@@ -78,12 +95,14 @@ class Standing:
     design : float64 (n, d), what a row's unknowns are multiplied by, d = K + 1 with biases and K without.
     offset : float64 (n,), what stands beside them: b + bv_j.
     gram : float64 (d, d), the matrix of a row without observed entries; pull : float64 (d,), its right-hand side.
+    shares : float64 (d,), what a row adds to the matrix's diagonal, over its lambda.
     """
 
     design: Floats
     offset: Floats
     gram: Floats
     pull: Floats
+    shares: Floats
 
     @classmethod
     def of(cls, problem: Problem, columns: Side) -> "Standing":
@@ -92,8 +111,8 @@ class Standing:
         assert len(columns.factors) == len(columns.biases) == n, (columns.factors.shape, n)
         design = np.hstack([columns.factors, np.ones((n, int(problem.biased)))])
         offset = problem.mean + columns.biases
-        gram = problem.w0 * design.T @ design + problem.regularisation * np.eye(design.shape[1])
-        return cls(design, offset, gram, -problem.w0 * design.T @ offset)
+        gram = problem.w0 * design.T @ design
+        return cls(design, offset, gram, -problem.w0 * design.T @ offset, problem.shares(columns.factors.shape[1]))
 
 
 def weighted_mean(values: sparse.csr_array, weights: sparse.csr_array, w0: float) -> float:
@@ -123,6 +142,7 @@ def solve_rows(problem: Problem, standing: Standing) -> Side:
         target = np.where(present, _target(problem, entries, standing.offset[chosen]), 0.0)
         transposed = gathered.transpose(0, 2, 1)
         normal = standing.gram + transposed @ (gathered * surplus[:, :, None])
+        normal += problem.penalties[rows, None, None] * np.diag(standing.shares)
         right = standing.pull[:, None] + transposed @ target[:, :, None]
         solved[rows] = np.linalg.solve(normal, right)[:, :, 0]
     return Side(solved[:, :-1], solved[:, -1]) if problem.biased else Side(solved, np.zeros(m))
@@ -145,8 +165,12 @@ def loss(problem: Problem, rows: Side, columns: Side) -> float:
     predicted = np.einsum("pk,pk->p", left[entry_rows], right[problem.values.indices])
     observed = problem.weights.data @ (problem.values.data - predicted) ** 2 - problem.w0 * (predicted @ predicted)
     everywhere = problem.w0 * np.sum((left.T @ left) * (right.T @ right))
-    sizes = sum(float(np.sum(array**2)) for side in (rows, columns) for array in (side.factors, side.biases))
-    return float(observed + everywhere + problem.regularisation * sizes)
+    sizes = _penalty(problem, rows) + _penalty(problem.transposed, columns)
+    return float(observed + everywhere + sizes)
+
+
+def _penalty(problem: Problem, rows: Side) -> float:
+    return float(problem.penalties @ (np.sum(rows.factors**2, axis=1) + problem.bias_share * rows.biases**2))
 
 
 def predict(mean: float, rows: Side, columns: Side) -> Floats:
@@ -166,6 +190,7 @@ def attribute(problem: Problem, standing: Standing, row: int, column: int) -> tu
     observed = problem.values.indices[entries]
     gathered = standing.design[observed]
     normal = standing.gram + gathered.T @ (gathered * (problem.weights.data[entries] - problem.w0)[:, None])
+    normal += problem.penalties[row] * np.diag(standing.shares)
     reach = np.linalg.solve(normal, standing.design[column])
     summands = _target(problem, entries, standing.offset[observed]) * (gathered @ reach)
     return observed.astype(np.int64), summands, float(standing.offset[column] + standing.pull @ reach)
