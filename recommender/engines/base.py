@@ -13,10 +13,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from quasimusic.exceptions import ParameterOutOfRange
 from recommender.engines.ranking import top_n
 from recommender.engines.tables import Floats, Rows, Tables
+from recommender.engines.threads import mapped
 
 Params = Mapping[str, Any]
 State = Mapping[str, NDArray[Any]]
@@ -145,10 +147,10 @@ class Engine(ABC):
         current_row = row_of_current(self.tables, current_song)
         rows = np.full((len(listener_rows), n), -1, dtype=np.int64)
         scores = np.full((len(listener_rows), n), np.nan)
-        for start in range(0, len(listener_rows), BATCH):
-            chunk = slice(start, start + BATCH)
-            block = self._masked(listener_rows[chunk], current_row, exclude_heard)
-            rows[chunk], scores[chunk] = top_n(block, n)
+        chunks = [slice(start, start + BATCH) for start in range(0, len(listener_rows), BATCH)]
+        lists = mapped(lambda chunk: self._best(listener_rows[chunk], n, current_row, exclude_heard), chunks)
+        for chunk, listed in zip(chunks, lists, strict=True):
+            rows[chunk], scores[chunk] = listed
         return self.tables.song_ids(rows), scores
 
     def score(self, listener_id: Any, song_ids: Iterable[Any], *, current_song: Any = None) -> Floats:
@@ -158,11 +160,17 @@ class Engine(ABC):
         scores: Floats = self.score_rows(listener_rows, current_row)[0, self.tables.song_rows(song_ids)]
         return scores
 
-    def _masked(self, listener_rows: Rows, current_row: int | None, exclude_heard: bool) -> Floats:
+    def _best(self, listener_rows: Rows, n: int, current_row: int | None, exclude_heard: bool) -> tuple[Rows, Floats]:
+        """The n best songs of these listeners, `BATCH` of them at most: song rows int64 (m, n), padded with -1, and
+        scores float64 (m, n), padded with NaN.
+
+        An engine that finds them without scoring every song overrides this; blocks are worked side by side in
+        threads, so it must not change the engine. What it lists and how must be what this would, within rounding.
+        """
         block = self.score_rows(listener_rows, current_row)
         assert block.shape == (len(listener_rows), self.tables.n_songs), block.shape
-        mask(block, self.tables, listener_rows, current_row, exclude_heard)
-        return block
+        block[unwanted(self.tables, listener_rows, current_row, exclude_heard).tocoo().coords] = np.nan
+        return top_n(block, n)
 
 
 def check_length(n: int) -> None:
@@ -176,9 +184,12 @@ def row_of_current(tables: Tables, current_song: Any) -> int | None:
     return None if current_song is None else int(tables.song_rows([current_song])[0])
 
 
-def mask(block: Floats, tables: Tables, listener_rows: Rows, current_row: int | None, exclude_heard: bool) -> None:
-    """Take out of these listeners' scores (m, n_songs), in place, the songs that are not to be recommended."""
-    if exclude_heard:
-        block[tables.familiar[listener_rows].tocoo().coords] = np.nan
-    if current_row is not None:
-        block[:, current_row] = np.nan
+def unwanted(tables: Tables, listener_rows: Rows, current_row: int | None, exclude_heard: bool) -> sparse.csr_array:
+    """What is not to be recommended to these listeners: the entries of a CSR (m, n_songs), their indices in order."""
+    shape = (len(listener_rows), tables.n_songs)
+    heard = tables.familiar[listener_rows] if exclude_heard else sparse.csr_array(shape)
+    if current_row is None:
+        return heard
+    everyone = np.arange(len(listener_rows))
+    current = sparse.csr_array((np.ones(len(everyone)), (everyone, np.full(len(everyone), current_row))), shape=shape)
+    return heard + current

@@ -23,7 +23,7 @@ from scipy import sparse
 
 from quasimusic.exceptions import EngineFault, ParameterOutOfRange, TableNeeded, UnknownEngine
 from recommender.engines import ENGINES
-from recommender.engines.base import Engine, Params, Reason, check_length, mask, row_of_current
+from recommender.engines.base import Engine, Params, Reason, check_length, row_of_current, unwanted
 from recommender.engines.feedback import accuracy_weights, uniform_weights
 from recommender.engines.metrics import evaluate
 from recommender.engines.ranking import top_n
@@ -171,7 +171,8 @@ class Hybrid:
             chunk = slice(start, start + step)
             opinions = self._opinions(listener_rows[chunk], current_row)
             block = opinions.scores()
-            mask(block, self.tables, listener_rows[chunk], current_row, exclude_heard)
+            left_out = unwanted(self.tables, listener_rows[chunk], current_row, exclude_heard)
+            block[left_out.tocoo().coords] = np.nan
             if exclude is not None:
                 block[exclude[chunk].tocoo().coords] = np.nan
             rows[chunk], scores[chunk] = self._best(block, n)

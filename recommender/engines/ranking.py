@@ -1,37 +1,67 @@
-"""From scores to lists: the n best of each row, ties settled, absent opinions padded; and draws by chance."""
+"""From scores to lists: the n best of each row, ties settled, absent opinions padded; and draws by chance.
+
+The best so far of a row stand in a heap, the worst of them at its root, and only what beats the root enters. Of a
+row of k scores about n log(k / n) ever do, so most of the row is passed over in stretches, a few instructions each.
+"""
+
+from typing import Any
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import sparse
 
 from recommender.engines.tables import Floats, Rows
+from recommender.engines.threads import mapped
+
+STRETCH = 128  # scores compared with the root at once
+TILE = (256, 1024)  # rows and columns of products that stand in memory at once: 1 MiB, which caches hold
+SPARE = 6  # how many more than n are weighed exactly: rounding may have put the n-th best a little too low
+NOWHERE = np.iinfo(np.int64).max  # the column of an empty place in a heap: it loses every tie
+
+Singles = NDArray[np.float32]
 
 
-def top_n(scores: Floats, n: int) -> tuple[Rows, Floats]:
+def top_n(scores: Floats | Singles, n: int) -> tuple[Rows, Floats]:
     """The n highest scores of each row, highest first; ties fall to the lower column.
 
-    scores : float64 (m, k), NaN = no opinion.
+    scores : float64 or float32 (m, k), NaN = no opinion.
     Returns columns int64 (m, n), padded with -1, and their scores float64 (m, n), padded with NaN.
     """
-    columns = np.full((len(scores), n), -1, dtype=np.int64)
-    values = np.full((len(scores), n), np.nan)
-    # A partition alone would pick at will among those that tie with the n-th best: all of them are sorted.
-    rows, candidates = np.nonzero(scores >= _nth_best(scores, n))
-    found = scores[rows, candidates]
-    order = np.lexsort((candidates, -found, rows))
-    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    listed = rank < n
-    columns[rows[listed], rank[listed]] = candidates[order][listed]
-    values[rows[listed], rank[listed]] = found[order][listed]
-    return columns, values
+    values, columns = _heaps(len(scores), n, scores.dtype)
+    _offer(np.ascontiguousarray(scores), 0, values, columns)
+    _sort_heaps(values, columns)
+    there = columns != NOWHERE
+    return np.where(there, columns, -1), np.where(there, values, np.nan).astype(np.float64, copy=False)
 
 
-def _nth_best(scores: Floats, n: int) -> Floats:
-    """The n-th highest score of each row, (m, 1); -inf where a row has fewer."""
-    known = np.where(np.isnan(scores), -np.inf, scores)
-    m, k = known.shape
-    if n >= k:
-        return np.full((m, 1), -np.inf)
-    nth: Floats = np.partition(known, k - n, axis=1)[:, k - n : k - n + 1]
-    return nth
+def best_products(
+    left: Singles, right: Singles, n: int, excluded: sparse.csr_array | None = None
+) -> tuple[Rows, Floats]:
+    """The n highest products of each row of `left` with the rows of `right`, as `top_n` of left @ right.T.
+
+    left : float32 (m, d). right : float32 (k, d); a row with NaN in it is never listed.
+    excluded : CSR (m, k), indices in order; its entries are not listed.
+    Returns columns int64 (m, n) and products float64 (m, n), padded as `top_n` does. Products are found in float32,
+    a tile of them at a time, and those listed are summed and ordered again in float64: of two columns closer than
+    float32 tells apart, the lower of the two may be listed n-th.
+    """
+    assert left.ndim == right.ndim == 2, (left.shape, right.shape)
+    assert left.shape[1] == right.shape[1], (left.shape, right.shape)
+    assert left.dtype == right.dtype == np.float32, (left.dtype, right.dtype)
+    barred = sparse.csr_array((len(left), len(right))) if excluded is None else excluded
+    assert barred.shape == (len(left), len(right)), (barred.shape, left.shape, right.shape)
+    assert barred.has_sorted_indices
+    columns = np.full((len(left), n), -1, dtype=np.int64)
+    products = np.full((len(left), n), np.nan)
+    chunks = [slice(start, start + TILE[0]) for start in range(0, len(left), TILE[0])]
+
+    def best(chunk: slice) -> tuple[Rows, Floats]:
+        return _best_of_block(left[chunk], right, n, barred.indptr[chunk.start : chunk.stop + 1], barred.indices)
+
+    for chunk, listed in zip(chunks, mapped(best, chunks), strict=True):
+        columns[chunk], products[chunk] = listed
+    return columns, products
 
 
 def drawn(scores: Floats, sampling: str, seed: int, listener_rows: Rows) -> Floats:
@@ -52,3 +82,108 @@ def drawn(scores: Floats, sampling: str, seed: int, listener_rows: Rows) -> Floa
         clocks[i] = np.random.default_rng((seed, int(row))).standard_exponential(scores.shape[1])
     rates = np.where(np.isnan(scores), np.nan, 1.0) if sampling == "uniform" else scores
     return rates / (rates + clocks)
+
+
+def _best_of_block(
+    left: Singles, right: Singles, n: int, indptr: NDArray[np.integer], indices: NDArray[np.integer]
+) -> tuple[Rows, Floats]:
+    """`best_products` of a few rows, whose excluded columns are given as their part of a CSR."""
+    values, columns = _heaps(len(left), n + SPARE, left.dtype)
+    cursors, ends = indptr[:-1].astype(np.int64), indptr[1:].astype(np.int64)
+    room = np.empty(len(left) * TILE[1], dtype=np.float32)
+    for start in range(0, len(right), TILE[1]):
+        part = right[start : start + TILE[1]]
+        tile = room[: len(left) * len(part)].reshape(len(left), len(part))
+        np.dot(left, part.T, out=tile)
+        _blank(tile, start, cursors, ends, indices)
+        _offer(tile, start, values, columns)
+    columns.sort(axis=1)
+    places, products = top_n(_products(left, right, columns), n)
+    return np.where(places >= 0, np.take_along_axis(columns, np.maximum(places, 0), axis=1), -1), products
+
+
+def _heaps(m: int, n: int, dtype: np.dtype[Any]) -> tuple[NDArray[Any], Rows]:
+    """Values (m, n) and columns int64 (m, n) of empty heaps."""
+    return np.full((m, n), -np.inf, dtype=dtype), np.full((m, n), NOWHERE)
+
+
+@njit(nogil=True, cache=True)
+def _worse(value: float, column: int, other_value: float, other_column: int) -> bool:
+    """Whether an entry stands below another: the order of lists, backwards."""
+    return value < other_value or (value == other_value and column > other_column)
+
+
+@njit(nogil=True, cache=True)
+def _replace_root(values: NDArray[Any], columns: Rows, n: int, value: float, column: int) -> None:
+    """Put an entry in the place of the worst of the first n, and the new worst at the root."""
+    place, child = 0, 1
+    while child < n:
+        if child + 1 < n and _worse(values[child + 1], columns[child + 1], values[child], columns[child]):
+            child += 1
+        if not _worse(values[child], columns[child], value, column):
+            break
+        values[place], columns[place] = values[child], columns[child]
+        place, child = child, 2 * child + 1
+    values[place], columns[place] = value, column
+
+
+@njit(nogil=True, cache=True)
+def _offer(scores: NDArray[Any], first_column: int, values: NDArray[Any], columns: Rows) -> None:
+    """Bring the best of each row of scores (m, k), whose columns count from `first_column`, into its heap."""
+    m, k = scores.shape
+    n = values.shape[1]
+    for row in range(m):
+        own, heap, places = scores[row], values[row], columns[row]
+        root = heap[0]
+        for start in range(0, k, STRETCH):
+            stop = min(start + STRETCH, k)
+            # Without a branch inside, this loop becomes a few wide comparisons; a NaN compares as false.
+            any_reaches = False
+            for column in range(start, stop):
+                any_reaches |= own[column] >= root
+            if not any_reaches:
+                continue
+            for column in range(start, stop):
+                if own[column] >= root and _worse(root, places[0], own[column], first_column + column):
+                    _replace_root(heap, places, n, own[column], first_column + column)
+                    root = heap[0]
+
+
+@njit(nogil=True, cache=True)
+def _sort_heaps(values: NDArray[Any], columns: Rows) -> None:
+    """Each row's heap as a list, best first."""
+    m, n = values.shape
+    for row in range(m):
+        heap, places = values[row], columns[row]
+        for last in range(n - 1, 0, -1):
+            value, column = heap[last], places[last]
+            heap[last], places[last] = heap[0], places[0]
+            _replace_root(heap, places, last, value, column)
+
+
+@njit(nogil=True, cache=True)
+def _blank(tile: Singles, first_column: int, cursors: Rows, ends: Rows, indices: NDArray[np.integer]) -> None:
+    """NaN at the excluded columns that fall in this tile; `cursors`, of each row the next of them, move on."""
+    m, k = tile.shape
+    for row in range(m):
+        cursor = cursors[row]
+        while cursor < ends[row] and indices[cursor] < first_column + k:
+            tile[row, indices[cursor] - first_column] = np.nan
+            cursor += 1
+        cursors[row] = cursor
+
+
+# The order of a sum is left to the compiler ("reassoc", "contract"), which is what makes it wide; NaN stays NaN.
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _products(left: Singles, right: Singles, columns: Rows) -> Floats:
+    """Products of each row of `left` with its own columns' rows of `right`, float64; NaN where there is no column."""
+    m, n = columns.shape
+    products = np.full((m, n), np.nan)
+    for row in range(m):
+        for place in range(n):
+            if columns[row, place] != NOWHERE:
+                product = 0.0
+                for axis in range(left.shape[1]):
+                    product += np.float64(left[row, axis]) * np.float64(right[columns[row, place], axis])
+                products[row, place] = product
+    return products
