@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.engines.tables import Floats, Rows, SongTable
+from recommender.engines.tables import Rows, SongTable
+
+Number = TypeVar("Number", bound=np.floating)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +45,20 @@ class LearnedSongs:
         kept = places >= 0
         return sparse.csr_array((entries.data[kept], (rows[kept], places[kept])), shape=(matrix.shape[0], len(self)))
 
-    def spread(self, values: Floats) -> Floats:
-        """Values (m, k) of the learned songs laid on the songs of the tables, (m, n_songs), NaN elsewhere."""
+    @cached_property
+    def in_place(self) -> bool:
+        """Whether the learned songs are those of the tables, in their order."""
+        return self.ids.equals(self.songs.ids)
+
+    def spread(self, values: NDArray[Number]) -> NDArray[Number]:
+        """Values (m, k) of the learned songs laid on the songs of the tables, (m, n_songs), NaN elsewhere.
+
+        Where all songs are learned and in place, these are the values themselves.
+        """
         assert values.shape[1] == len(self), values.shape
-        spread = np.full((len(values), len(self.songs)), np.nan)
+        if self.in_place:
+            return values
+        spread = np.full((len(values), len(self.songs)), np.nan, dtype=values.dtype)
         there = self.places >= 0
         spread[:, there] = values[:, self.places[there]]
         return spread

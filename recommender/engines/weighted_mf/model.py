@@ -17,9 +17,10 @@ import pandas as pd
 from scipy import sparse
 
 from quasimusic.exceptions import TableNeeded
-from recommender.engines.base import Engine, Params, Reason, State
+from recommender.engines.base import Engine, Params, Reason, State, unwanted
 from recommender.engines.learned import LearnedSongs
 from recommender.engines.preference import damped_repetitions, own_song_reasons, preferences, require_events
+from recommender.engines.ranking import Singles, best_products
 from recommender.engines.tables import Floats, Rows, Tables, id_array
 from recommender.engines.weighted_mf.wals import (
     Problem,
@@ -51,6 +52,11 @@ class Head:
     def listeners(self, rows: Rows) -> Side:
         """These listeners, folded in."""
         return solve_rows(self.problem.rows(rows), self.standing)
+
+    @cached_property
+    def columns(self) -> Singles:
+        """Factors and bias of each song of the tables, float32 (n_songs, K + 1), NaN where it was not learned."""
+        return self.songs.spread(np.column_stack([self.side.factors, self.side.biases]).T.astype(np.float32)).T.copy()
 
     @cached_property
     def standing(self) -> Standing:
@@ -99,6 +105,15 @@ class WeightedMF(Engine):
         predicted = predict(head.problem.mean, head.listeners(listener_rows), head.side)
         predicted[np.diff(head.problem.values.indptr)[listener_rows] == 0] = np.nan
         return head.songs.spread(predicted)
+
+    def _best(self, listener_rows: Rows, n: int, current_row: int | None, exclude_heard: bool) -> tuple[Rows, Floats]:
+        head = self._ranking
+        listeners = head.listeners(listener_rows)
+        left = np.column_stack([listeners.factors, np.ones(len(listener_rows))]).astype(np.float32)
+        left[np.diff(head.problem.values.indptr)[listener_rows] == 0] = np.nan
+        barred = unwanted(self.tables, listener_rows, current_row, exclude_heard)
+        rows, products = best_products(left, head.columns, n, barred)
+        return rows, products + (head.problem.mean + listeners.biases)[:, None]
 
     def predict_ratings(self, listener_ids: Iterable[Any], song_ids: Iterable[Any]) -> Floats:
         """The rating each listener would give the song beside it, float64 (n,) in 1..5.
