@@ -2,8 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import sparse
 
-from recommender.engines.ranking import drawn, top_n
+from recommender.engines import ranking
+from recommender.engines.ranking import best_products, drawn, top_n
+from recommender.engines.threads import bounded
 
 NAN = np.nan
 
@@ -34,6 +40,94 @@ def test_agrees_with_the_slow_twin(shape, n, n_values):
 def test_ties_fall_to_the_lower_column():
     columns, _ = top_n(np.array([[1.0, 2.0, 1.0, 2.0, 1.0]]), 4)
     assert columns.tolist() == [[1, 3, 0, 2]]
+
+
+SCORES = st.sampled_from([NAN, -np.inf, -2.0, 0.0, -0.0, 0.5, 0.5 + 2**-20, 3.0, np.inf])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    data=st.data(),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    # Around the stretches that are passed over at once, and lists longer than the row.
+    k=st.sampled_from([0, 1, 9, ranking.STRETCH - 1, ranking.STRETCH, ranking.STRETCH + 1, 3 * ranking.STRETCH + 5]),
+    n=st.sampled_from([1, 2, 7, 40, 600]),
+)
+def test_any_scores_agree_with_the_slow_twin(data, dtype, k, n):
+    scores = data.draw(arrays(dtype, (2, k), elements=SCORES.map(dtype), fill=SCORES.map(dtype)))
+    columns, values = top_n(scores, n)
+    slow_columns, slow_values = slow_top_n(scores, n)
+    assert np.array_equal(columns, slow_columns)
+    assert np.array_equal(values, slow_values, equal_nan=True)
+    assert (columns.dtype, values.dtype) == (np.int64, np.float64)
+
+
+def test_a_view_is_listed_as_its_copy():
+    scores = np.random.default_rng(0).normal(size=(300, 6)).T
+    assert np.array_equal(top_n(scores, 5)[0], top_n(scores.copy(), 5)[0])
+
+
+def slow_best_products(left, right, n, excluded):
+    scores = np.array([[sum(map(float.__mul__, a, b)) for b in right.astype(float).tolist()] for a in left.tolist()])
+    scores = scores.reshape(len(left), len(right))
+    scores[excluded.toarray() > 0] = NAN
+    return slow_top_n(scores, n)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    shape=st.sampled_from([(0, 5), (1, 1), (1, 40), (3, 0), (9, 40)]),
+    n=st.sampled_from([1, 4, 50]),
+    density=st.sampled_from([0.0, 0.3, 1.0]),
+    n_nan=st.integers(0, 2),
+)
+def test_products_agree_with_the_slow_twin(seed, shape, n, density, n_nan):
+    """Small whole numbers are exact in either precision, and tie all the time."""
+    rng = np.random.default_rng(seed)
+    m, k = shape
+    left, right = (rng.integers(-2, 3, (size, 3)).astype(np.float32) for size in shape)
+    left[rng.permutation(m)[: n_nan // 2]] = NAN
+    right[rng.permutation(k)[:n_nan], 0] = NAN
+    excluded = sparse.random_array((m, k), density=density, rng=rng, format="csr")
+    excluded.sort_indices()
+    columns, products = best_products(left, right, n, excluded)
+    slow_columns, slow_products = slow_best_products(left, right, n, excluded)
+    assert np.array_equal(columns, slow_columns)
+    assert np.array_equal(products, slow_products, equal_nan=True)
+
+
+@pytest.mark.parametrize("tile", [(1, 1), (7, 16), (64, 100), (256, 1024)])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_neither_tiles_nor_threads_change_a_list(monkeypatch, tile, n_threads):
+    rng = np.random.default_rng(0)
+    left, right = (rng.normal(size=(size, 8)).astype(np.float32) for size in (90, 700))
+    excluded = sparse.random_array((90, 700), density=0.1, rng=rng, format="csr")
+    excluded.sort_indices()
+    whole = np.where(excluded.toarray() > 0, NAN, left.astype(np.float64) @ right.T.astype(np.float64))
+    monkeypatch.setattr(ranking, "TILE", tile)
+    with bounded(n_threads):
+        columns, products = best_products(left, right, 12, excluded)
+    slow_columns, slow_products = slow_top_n(whole, 12)
+    assert np.array_equal(columns, slow_columns)
+    np.testing.assert_allclose(products, slow_products, rtol=1e-12)
+
+
+def test_rounding_hides_no_song_from_the_list():
+    """Closer together than single precision tells apart once the large bias is added, and a list all the same."""
+    left = np.array([[1.0, 1.0]], dtype=np.float32)
+    right = np.column_stack([np.full(5, 2.0**24), [0.1, 0.3, 0.2, 0.0, 0.3]]).astype(np.float32)
+    assert best_products(left, right, 3)[0].tolist() == [[1, 4, 2]]
+
+
+def test_products_of_other_shapes_are_refused():
+    ones = np.ones((2, 3), dtype=np.float32)
+    with pytest.raises(AssertionError):
+        best_products(ones, ones[:, :2], 1)
+    with pytest.raises(AssertionError):
+        best_products(ones.astype(np.float64), ones, 1)
+    with pytest.raises(AssertionError):
+        best_products(ones, ones, 1, sparse.csr_array((3, 2)))
 
 
 def test_top_n_is_no_draw():
