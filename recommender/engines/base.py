@@ -25,7 +25,8 @@ State = Mapping[str, NDArray[Any]]
 
 WHOLE = (int, np.integer)
 NUMBERS = (int, float, np.integer, np.floating)
-BATCH = 256  # listeners scored at once: bounds the dense block to BATCH x n_songs
+BATCH = 256  # listeners served at once
+BLOCK_FLOATS = 1 << 22  # listeners x songs scored at once: 32 MiB
 
 
 @dataclass(frozen=True)
@@ -167,10 +168,16 @@ class Engine(ABC):
         An engine that finds them without scoring every song overrides this; blocks are worked side by side in
         threads, so it must not change the engine. What it lists and how must be what this would, within rounding.
         """
-        block = self.score_rows(listener_rows, current_row)
-        assert block.shape == (len(listener_rows), self.tables.n_songs), block.shape
-        block[unwanted(self.tables, listener_rows, current_row, exclude_heard).tocoo().coords] = np.nan
-        return top_n(block, n)
+        rows = np.empty((len(listener_rows), n), dtype=np.int64)
+        scores = np.empty((len(listener_rows), n))
+        step = max(1, BLOCK_FLOATS // max(self.tables.n_songs, 1))
+        for start in range(0, len(listener_rows), step):
+            chunk = slice(start, start + step)
+            block = self.score_rows(listener_rows[chunk], current_row)
+            assert block.shape == (len(listener_rows[chunk]), self.tables.n_songs), block.shape
+            block[unwanted(self.tables, listener_rows[chunk], current_row, exclude_heard).tocoo().coords] = np.nan
+            rows[chunk], scores[chunk] = top_n(block, n)
+        return rows, scores
 
 
 def check_length(n: int) -> None:

@@ -48,13 +48,14 @@ class Relevance(Engine):
         for name in self._names:
             _require(self.tables, name)
         self._countries, self._country_plays = _plays_by_country(self.tables)
+        self._orders: dict[int, Floats] = {}
 
     def score_rows(self, listener_rows: Rows, current_song: int | None = None) -> Floats:
         """The order is the same whatever plays; it differs by country where plays_in_country is a column."""
         countries, places = np.unique(self._countries_of(listener_rows), return_inverse=True)
         orders = np.empty((len(countries), self.tables.n_songs))
         for place, country in enumerate(countries):
-            orders[place] = _order(self._columns(country))
+            orders[place] = self._order(country)
         scores: Floats = orders[places]
         return scores
 
@@ -80,6 +81,12 @@ class Relevance(Engine):
             return np.full_like(listener_rows, NOWHERE)
         countries: Rows = self._countries[listener_rows]
         return countries
+
+    def _order(self, country: int) -> Floats:
+        """The scores of this country's listeners, float64 (n_songs,), worked out when first asked for."""
+        if country not in self._orders:
+            self._orders[country] = _order(self._columns(country))
+        return self._orders[country]
 
     def _columns(self, country: int) -> Floats:
         """The columns as a listener of this country sees them, float64 (n_columns, n_songs)."""

@@ -187,8 +187,13 @@ class Tables:
 
     def song_ids(self, song_rows: Rows) -> NDArray[Any]:
         """Ids of these songs, of the shape and in the order of the rows; -1, which is no song's row, stays -1."""
+        return self._ids_and_none[song_rows]
+
+    @cached_property
+    def _ids_and_none(self) -> NDArray[Any]:
+        """The ids of all songs and, last, where the row -1 finds it, -1."""
         ids = self.songs.ids.to_numpy()
-        return np.append(ids, np.array([-1], dtype=ids.dtype if ids.dtype.kind == "i" else object))[song_rows]
+        return np.append(ids, np.array([-1], dtype=ids.dtype if ids.dtype.kind == "i" else object))
 
     def require(self, engine: str, *names: str) -> None:
         """Raise TableNeeded unless each of the named tables ('history', 'ratings', ...) has rows."""

@@ -50,6 +50,7 @@ def test_recommend_gives_rows_in_the_order_asked(fitted, planted):
 def test_many_listeners_are_served_in_batches(fitted, planted, monkeypatch):
     ids, scores = fitted.recommend(planted.users.ids, 6, current_song=planted.songs.ids[5])
     monkeypatch.setattr(base, "BATCH", 7)
+    monkeypatch.setattr(base, "BLOCK_FLOATS", 3 * planted.n_songs)
     batched_ids, batched_scores = fitted.recommend(planted.users.ids, 6, current_song=planted.songs.ids[5])
     assert np.array_equal(ids, batched_ids)
     assert np.allclose(scores, batched_scores, rtol=1e-9, atol=1e-12)
