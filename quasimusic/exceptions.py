@@ -50,6 +50,10 @@ class FileRejected(TableFault):
     """A file cannot be read as a table at all."""
 
 
+class MomentUnknown(TableFault):
+    """What must be put in order of time does not tell when it was."""
+
+
 class InputFault(QuasimusicError):
     """Somebody asked for what cannot be: a rating of 7, an unknown song."""
 
@@ -98,6 +102,12 @@ class ParameterOutOfRange(EngineFault):
     """A hyper-parameter outside its documented range."""
 
     status = 400
+
+
+class ClusterUnreachable(EngineFault):
+    """The cluster that training is to run on does not answer, has no workers or keeps losing them."""
+
+    status = 503
 
 
 class QuasimusicWarning(UserWarning):

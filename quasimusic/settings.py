@@ -207,6 +207,7 @@ WEIGHTS_STRATEGY = env.str("WEIGHTS_STRATEGY", default="uniform", choices=("unif
 GATE_TOLERANCE = env.float("GATE_TOLERANCE", default=0.1)
 RUNS_KEPT = env.int("RUNS_KEPT", default=3)
 ENGINE_THREADS = env.int("ENGINE_THREADS", default=0)
+DASK_SCHEDULER = env.str("DASK_SCHEDULER", default="")
 
 # The API
 REST_FRAMEWORK = {
