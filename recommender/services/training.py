@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 HELD_OUT = 0.2
 K = 10
+MOST_SEED = 2**63 - 1  # what a row can hold
 ABANDONED_AFTER = timedelta(hours=6)
 STORED = (TrainingRun.State.READY, TrainingRun.State.REFUSED)  # their models are there
 
@@ -72,33 +73,9 @@ def train_band(
     return run
 
 
-def evaluate_band(*, seed: int, k: int = K, report: Report = logger.info) -> dict[str, dict[str, Any]]:
-    """Metrics at k of each engine that has its tables, and of the hybrid, on one per-listener 80/20 split.
-
-    An engine that has not is told under its name: {"left_out": why}. Writes nothing.
-    """
-    train, held_out = split(load_tables(), fraction=HELD_OUT, rng=chance(seed))
-    if not held_out.nnz:
-        raise TableNeeded("Nothing can be measured: no listener has played or rated two songs yet.")
-    fitted: dict[str, Engine] = {}
-    results: dict[str, dict[str, Any]] = {}
-    with bounded(settings.ENGINE_THREADS):
-        for name, engine_class in ENGINES.items():
-            try:
-                fitted[name] = engine_class.fit(train, rng=chance(seed))
-                results[name] = evaluate(fitted[name], held_out, k).to_dict()
-                report(f"{name}: ndcg@{k} {results[name]['ndcg']['mean']:.3f}")
-            except TableNeeded as fault:
-                results[name] = {"left_out": str(fault)}
-                report(f"{name} is left out: {fault}")
-        band = Hybrid(fitted, _weights(fitted, results))
-        results["hybrid"] = {**evaluate(band, held_out, k).to_dict(), "weights": dict(band.weights)}
-    return results
-
-
 def chance(seed: int) -> np.random.Generator:
-    if seed < 0:
-        raise ParameterOutOfRange(f"seed is {seed}; it must be a whole number from 0")
+    if not 0 <= seed <= MOST_SEED:
+        raise ParameterOutOfRange(f"seed is {seed}; it must be a whole number from 0 to {MOST_SEED}")
     return np.random.default_rng(seed)
 
 

@@ -4,29 +4,59 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from quasimusic.exceptions import QuasimusicError
-from recommender.services import training
+from recommender.engines.metrics import LESS_IS_BETTER
+from recommender.services import evaluation
+
+ACCURACY = ("precision", "recall", "ndcg", "map", "mrr", "hit_rate")
+BEYOND = ("novelty", "diversity", "coverage", "gini", "rmse", "mae")
+AT_K = (*ACCURACY, "novelty", "diversity", "coverage", "gini")
+IN_COLD = ("recall", "ndcg", "hit_rate", "novelty", "coverage")
+FIRST, CELL = 11, 17  # characters of the first column and of the others: six of them and it in 120
+
+NOTE = "mean low:high, the 95% interval of the mean over listeners; * the best of a column"
 
 
 class Command(BaseCommand):
-    help = "Measure every engine and the hybrid on a per-listener 80/20 split. Changes nothing."
+    help = "Measure every engine and the hybrid on what is held out of the tables. Keeps the figures, changes no model."
 
     def add_arguments(self, parser):
-        parser.add_argument("--k", type=int, default=training.K, help="length of the judged lists")
+        parser.add_argument("--k", type=int, default=evaluation.K, help="length of the judged lists")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--json", metavar="FILE", help="write the figures there; - for standard output")
+        held_out = parser.add_mutually_exclusive_group()
+        held_out.add_argument(
+            "--split",
+            choices=list(evaluation.SPLITS),
+            default="random",
+            help="hold out a fifth of each listener's songs by chance, one by chance, the last one, or the last fifth",
+        )
+        held_out.add_argument(
+            "--cold", action="store_true", help="take some listeners for new, and measure after 0, 1, 3, 5, 10 songs"
+        )
+        parser.add_argument(
+            "--core", type=int, metavar="N", help="only listeners and songs with N of each other, songs with content"
+        )
+        parser.add_argument("--defaults", action="store_true", help="leave out what parameters were tuned to")
 
-    def handle(self, *, k, seed, json: str | None, **options):
+    def handle(self, *, k, seed, json: str | None, split, cold, core, defaults, **options):
         report = self.stderr.write if json == "-" else self.stdout.write
         try:
-            results = training.evaluate_band(seed=seed, k=k, report=report)
+            measured = evaluation.evaluate_band(
+                seed=seed,
+                k=k,
+                protocol=evaluation.COLD if cold else split,
+                n_core=core,
+                tuned=not defaults,
+                report=report,
+            )
         except QuasimusicError as fault:
             raise CommandError(str(fault)) from fault
-        report(_table(results, k))
+        report(_cold_table(measured.results, k) if cold else _tables(measured.results, k))
         if json == "-":
-            self.stdout.write(_dumps(results))
+            self.stdout.write(_dumps(measured.results))
         elif json:
             try:
-                Path(json).write_text(_dumps(results) + "\n")
+                Path(json).write_text(_dumps(measured.results) + "\n")
             except OSError as fault:
                 raise CommandError(f"The figures could not be written: {fault}") from fault
 
@@ -35,14 +65,69 @@ def _dumps(results: dict) -> str:
     return json.dumps(results, indent=2)
 
 
-def _table(results: dict, k: int) -> str:
-    lines = [f"{'':12} {f'recall@{k}':>18} {f'ndcg@{k}':>18} {'coverage':>9}"]
+def _tables(results: dict, k: int) -> str:
+    """How often they are right, what their lists are like, and by how much they fall short of the best engine."""
+    best = evaluation.best_engine(results)
+    shortfalls = {name: figures["less_best"] for name, figures in evaluation.measured(results).items() if name != best}
+    blocks = [
+        _block(results, ACCURACY, k),
+        _block(evaluation.measured(results), BEYOND, k),
+        [
+            f"Less {best}, the best engine, on the same listeners:",
+            *_block(shortfalls, evaluation.COMPARED, k, marked=False),
+        ],
+        [NOTE],
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _cold_table(results: dict, k: int) -> str:
+    """A line for each number of songs told and each engine."""
+    blocks = [
+        [f"After {n} {'song' if n == '1' else 'songs'}:", *_block(figures, IN_COLD, k)]
+        for n, figures in results.items()
+    ]
+    return "\n\n".join("\n".join(block) for block in [*blocks, [NOTE]])
+
+
+def _block(results: dict, metrics: tuple[str, ...], k: int, *, marked: bool = True) -> list[str]:
+    """A line for each engine, a column for each metric that any of them has."""
+    measured = evaluation.measured(results)
+    there = [metric for metric in metrics if any(metric in figures for figures in measured.values())]
+    best = {metric: _best(measured, metric) for metric in there} if marked else {}
+    titles = [f"{metric}@{k}" if metric in AT_K else metric for metric in there]
+    lines = [" " * FIRST + "".join(f"{title:>{CELL}} " for title in titles)]
     for name, figures in results.items():
         if "left_out" in figures:
-            lines.append(f"{name:12} left out: {figures['left_out']}")
-            continue
-        recall, ndcg = (
-            f"{f['mean']:.3f} ±{(f['high'] - f['low']) / 2:.3f}" for f in (figures["recall"], figures["ndcg"])
-        )
-        lines.append(f"{name:12} {recall:>18} {ndcg:>18} {figures['coverage']:>9.3f}")
-    return "\n".join(lines)
+            lines.append(f"{name:{FIRST}} left out: {figures['left_out']}")
+        else:
+            cells = (
+                f"{_cell(figures.get(metric)):>{CELL}}{'*' if best.get(metric) == name else ' '}" for metric in there
+            )
+            lines.append(f"{name:{FIRST}}" + "".join(cells))
+    return [line.rstrip() for line in lines]
+
+
+def _cell(figure: dict | float | None) -> str:
+    if figure is None:
+        return "-"
+    if isinstance(figure, float):
+        return _figure(figure)
+    return f"{_figure(figure['mean'])} {_short(figure['low'])}:{_short(figure['high'])}"
+
+
+def _figure(number: float) -> str:
+    return f"{number:.3f}" if abs(number) < 10 else f"{number:.2f}"
+
+
+def _short(number: float) -> str:
+    return f"{number:.3f}".replace("0.", ".", 1) if abs(number) < 1 else f"{number:.2f}"
+
+
+def _best(measured: dict, metric: str) -> str:
+    means = {
+        name: figures[metric] if isinstance(figures[metric], float) else figures[metric]["mean"]
+        for name, figures in measured.items()
+        if metric in figures
+    }
+    return (min if metric in LESS_IS_BETTER else max)(means, key=means.__getitem__)
