@@ -1,6 +1,7 @@
 """CoolStart, "Are you a newcomer?": songs that sound like what a listener has around, from the first minute on."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,11 +10,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from quasimusic.exceptions import TableNeeded
-from recommender.engines.base import BATCH, Engine, Params, Reason, State
-from recommender.engines.content import WEIGHTS, learn_content, likeness, points
+from recommender.engines.base import BATCH, Engine, Params, Reason, State, unwanted
+from recommender.engines.content import WEIGHTS, learn_content, points
+from recommender.engines.nearest import INDEXED_FROM, Nearest, graph_of
+from recommender.engines.points import Middles, likeness
 from recommender.engines.preference import damped_repetitions, own_song_reasons, preferences
-from recommender.engines.ranking import drawn, top_n
-from recommender.engines.tables import Floats, Rows, Tables
+from recommender.engines.ranking import drawn
+from recommender.engines.tables import Floats, Rows, Tables, id_array
+from recommender.engines.threads import mapped
 
 
 class CoolStart(Engine):
@@ -49,83 +53,112 @@ class CoolStart(Engine):
 
     @classmethod
     def learn(cls, tables: Tables, params: Params, rng: np.random.Generator) -> State:
-        """The space of content (`content.learn_content`) and the seed of the draws.
+        """The space of content (`content.learn_content`), the seed of the draws and, of a large catalogue, the index.
 
         Raises TableNeeded where no song has content.
         """
         if not tables.songs.has_content.any():
             raise TableNeeded("coolstart compares songs by features, genre or tags, and the songs table has none")
-        return {**learn_content(tables.songs, params), "seed": rng.integers(2**32, size=1)}
+        state = {**learn_content(tables.songs, params), "seed": rng.integers(2**32, size=1)}
+        if tables.n_songs < INDEXED_FROM:
+            return state
+        songs = points(tables.songs, state)
+        described = np.flatnonzero(songs.known.any(axis=1))
+        return {
+            **state,
+            "graph": graph_of(songs.rows(described)),
+            "graph_song_ids": id_array(tables.songs.ids[described]),
+        }
 
     def _prepare(self) -> None:
         self._songs = points(self.tables.songs, self.state)
+        indexed = self.tables.songs.ids.get_indexer(pd.Index(self.state.get("graph_song_ids", []))).astype(np.int64)
+        self._nearest = Nearest.of(self._songs, self.state.get("graph"), indexed)
         self._known = _known_weights(self.tables, self.params["half_life_days"])
-        self._picked_songs, self._picked_genres = self.tables.picked, _picked_genres(self.tables)
-        self._described = self._songs.known.max(axis=1, initial=0.0)
+        self._described: NDArray[np.bool_] = self._songs.known.any(axis=1)
         # A listener whose known songs all lack content has nothing to start from but the picks.
-        speaks: NDArray[np.bool_] = self._known @ self._described > 0
-        picked = self._picked_songs + self._picked_genres @ _songs_of_genres(self.tables)
-        self._own = sparse.csr_array(self._known * speaks[:, None] + picked * ~speaks[:, None])
+        self._speaks: NDArray[np.bool_] = self._known @ self._described > 0
+        self._picked_songs, self._picked_genres = self.tables.picked, _picked_genres(self.tables)
+        self._songs_of_genres = _songs_of_genres(self.tables)
 
     def score_rows(self, listener_rows: Rows, current_song: int | None = None) -> Floats:
-        weights = self._own[listener_rows]
-        if current_song is not None and self._described[current_song]:
-            weights = self._near(listener_rows, current_song)
-        likenesses = likeness(self._songs.middle(weights), self._songs, self.state["importance"])
+        middles = self._middles(listener_rows, current_song)
+        likenesses = likeness(middles, self._songs).astype(np.float64)
         if self.params["sampling"] == "top_n":
             return likenesses
         odds = np.exp((likenesses - 1) / self.params["temperature"])
         return drawn(odds, self.params["sampling"], int(self.state["seed"][0]), listener_rows)
 
+    def _best(self, listener_rows: Rows, n: int, current_row: int | None, exclude_heard: bool) -> tuple[Rows, Floats]:
+        if self.params["sampling"] != "top_n":
+            return super()._best(listener_rows, n, current_row, exclude_heard)
+        barred = unwanted(self.tables, listener_rows, current_row, exclude_heard)
+        return self._nearest.best(self._middles(listener_rows, current_row), n, barred)
+
     def explain(self, listener_id: Any, song_id: Any) -> tuple[Reason, ...]:
         """What each of the listener's songs, or each pick, adds to the product of middle and song."""
         listener_row, song_row = self.tables.listener_rows([listener_id])[0], self.tables.song_rows([song_id])[0]
-        pulls = self._pulls(listener_row, song_row)
-        known = self._known[[listener_row]]
-        if known.multiply(self._described).sum() > 0:
-            songs = known.indices.astype(np.int64)
-            return own_song_reasons(self.tables, listener_row, songs, known.data * pulls[songs], rest=0.0)
-        return self._pick_reasons(listener_row, pulls)
+        own = self._own(np.array([listener_row]))
+        songs = own.indices.astype(np.int64)
+        pulls = self._songs.pulls(songs, song_row, totals=own.data @ self._songs.known[songs])
+        if self._speaks[listener_row]:
+            return own_song_reasons(self.tables, listener_row, songs, own.data * pulls, rest=0.0)
+        return self._pick_reasons(listener_row, pd.Series(pulls, index=songs))
 
     def nearest(self, n: int) -> tuple[NDArray[Any], Floats]:
         """The n songs most like each song, itself left out: ids (n_songs, n) and likeness float64 (n_songs, n).
 
         Padded with -1 and NaN. The first step of the engine, whoever listens.
         """
-        rows = np.full((self.tables.n_songs, n), -1, dtype=np.int64)
-        likenesses = np.full(rows.shape, np.nan)
-        for start in range(0, self.tables.n_songs, BATCH):
-            chunk = slice(start, start + BATCH)
-            block = likeness(self._songs.rows(chunk), self._songs, self.state["importance"])
-            block[np.arange(len(block)), start + np.arange(len(block))] = np.nan
-            rows[chunk], likenesses[chunk] = top_n(block, n)
-        return self.tables.song_ids(rows), likenesses
+        every = np.arange(self.tables.n_songs)
+        lists = mapped(partial(self._nearest_to, n=n), [every[start : start + BATCH] for start in every[::BATCH]])
+        rows = np.concatenate([rows for rows, _ in lists])
+        return self.tables.song_ids(rows), np.concatenate([likenesses for _, likenesses in lists])
+
+    def _nearest_to(self, song_rows: Rows, n: int) -> tuple[Rows, Floats]:
+        itself = _ones(np.arange(len(song_rows)), song_rows, (len(song_rows), self.tables.n_songs))
+        return self._nearest.best(self._songs.rows(song_rows).alone(), n, itself)
+
+    def _middles(self, listener_rows: Rows, current_song: int | None) -> Middles:
+        """The artificial middle of each listener's own songs, or of those near the current one."""
+        if current_song is not None and self._described[current_song]:
+            return self._songs.middles(self._near(listener_rows, current_song))
+        return self._songs.middles(self._own(listener_rows))
 
     def _near(self, listener_rows: Rows, current_song: int) -> sparse.csr_array:
         """1 for the songs each listener knows among those nearest the current one, and for the current one."""
-        to_current = likeness(self._songs.rows([current_song]), self._songs, self.state["importance"])
-        nearest, _ = top_n(to_current, self.params["n_nearest"])
+        current = self._songs.rows([current_song]).alone()
+        none = sparse.csr_array((1, self.tables.n_songs))
+        nearest, _ = self._nearest.best(current, min(self.params["n_nearest"], self.tables.n_songs), none)
         known = self.tables.known[listener_rows].tocoo()
         near = np.isin(known.col, nearest) & (known.col != current_song)
         rows = np.append(known.row[near], np.arange(len(listener_rows)))
         columns = np.append(known.col[near], np.full(len(listener_rows), current_song))
-        return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=known.shape)
+        return _ones(rows, columns, known.shape)
 
-    def _pulls(self, listener_row: int, song_row: int) -> Floats:
-        """What a unit of weight on each song adds to the product of middle and song, float64 (n_songs,)."""
-        total = (self._own[[listener_row]] @ self._songs.known)[0]
-        direction = np.divide(self._songs.vectors[song_row], total, out=np.zeros_like(total), where=total > 0)
-        pulls: Floats = self._songs.vectors @ direction
-        return pulls
+    def _own(self, listener_rows: Rows) -> sparse.csr_array:
+        """How much each song counts for these listeners' middles, CSR (m, n_songs): what they know, else the picks."""
+        known, speaks = self._known[listener_rows], self._speaks[listener_rows]
+        if speaks.all():
+            return known
+        # A picked genre is a great many songs: they are written out for these listeners, never for all.
+        genres = self._picked_genres[listener_rows] @ self._songs_of_genres
+        return sparse.csr_array(
+            known * speaks[:, None] + (self._picked_songs[listener_rows] + genres) * ~speaks[:, None]
+        )
 
-    def _pick_reasons(self, listener_row: int, pulls: Floats) -> tuple[Reason, ...]:
+    def _pick_reasons(self, listener_row: int, pulls: pd.Series) -> tuple[Reason, ...]:
+        """pulls : of each song picked or of a genre picked, by song row."""
         songs = self._picked_songs[[listener_row]].indices.tolist()
         genres = self._picked_genres[[listener_row]].indices.tolist()
-        genre_pulls = _songs_of_genres(self.tables) @ pulls
         reasons = [
             Reason(kind="picked", share=float(pulls[row]), song_ids=(self.tables.songs.ids[row],)) for row in songs
         ] + [
-            Reason(kind="genre", share=float(genre_pulls[code]), value=str(self.tables.songs.genre_names[code]))
+            Reason(
+                kind="genre",
+                share=float(pulls[self._songs_of_genres[[code]].indices].mean()),
+                value=str(self.tables.songs.genre_names[code]),
+            )
             for code in genres
         ]
         speaking = [reason for reason in reasons if reason.share > 0]

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 
 from quasimusic.exceptions import RowWithoutFeatures, TableNeeded
-from recommender.engines.content import learn_content, likeness, points
+from recommender.engines.content import learn_content, points
 from recommender.engines.coolstart import CoolStart
+from recommender.engines.points import likeness
 from recommender.engines.tables import Tables
 from tests.engines.conftest import FEATURES, GENRES, NOW
+from tests.engines.test_points import dense_vectors
 
 NEWCOMER = 9999
 
@@ -110,12 +112,13 @@ def test_the_middle_lies_between_the_current_song_and_the_known_ones_near_it(wor
     engine = fit(tables, n_nearest=20)
     space = points(tables.songs, engine.state)
     rows = tables.song_rows([*known, current])
-    likenesses = likeness(space.rows(rows[-1:]), space, engine.state["importance"])[0]
+    likenesses = likeness(space.rows(rows[-1:]).alone(), space)[0]
     nearest = np.argsort(-likenesses, kind="stable")[:20]
-    middle = space.vectors[[row for row in rows if row in nearest]].mean(axis=0)
-    cosines = space.vectors @ middle / np.linalg.norm(space.vectors, axis=1) / np.linalg.norm(middle)
+    vectors = dense_vectors(space)
+    middle = vectors[[row for row in rows if row in nearest]].mean(axis=0)
+    cosines = vectors @ middle / np.linalg.norm(vectors, axis=1) / np.linalg.norm(middle)
     assert len(set(rows) & set(nearest)) > 1
-    assert np.allclose(engine.score(NEWCOMER, tables.songs.ids, current_song=current), cosines)
+    assert np.allclose(engine.score(NEWCOMER, tables.songs.ids, current_song=current), cosines, atol=1e-6)
 
 
 def test_a_current_song_without_content_leaves_the_history_to_speak(world):
@@ -141,39 +144,34 @@ def test_a_history_without_content_leaves_the_picks_to_speak(world):
 
 
 @pytest.fixture
-def space(world):
-    """The space of the planted songs, and a function that places songs in it."""
-    params = CoolStart.defaults
-    learned = learn_content(world.tables().songs, params)
-    return lambda songs: points(Tables.from_frames(songs=songs).songs, learned), learned["importance"]
+def place(world):
+    """The space of the planted songs, as a function that places songs in it."""
+    learned = learn_content(world.tables().songs, CoolStart.defaults)
+    return lambda songs: points(Tables.from_frames(songs=songs).songs, learned)
 
 
-def test_to_lack_features_brings_no_song_nearer(world, space):
+def test_to_lack_features_brings_no_song_nearer(world, place):
     """A song and its twin without audio features: seen from anywhere near, the twin stands no nearer."""
-    place, importance = space
     songs = world.songs
-    twins = songs.assign(**dict.fromkeys(FEATURES, np.nan))
-    full, poor = place(songs), place(twins)
-    to_full, to_poor = likeness(full, full, importance), likeness(full, poor, importance)
+    full, poor = place(songs), place(songs.assign(**dict.fromkeys(FEATURES, np.nan)))
+    to_full, to_poor = likeness(full.alone(), full), likeness(full.alone(), poor)
     same_genre = world.taste_of_song.to_numpy()[:, None] == world.taste_of_song.to_numpy()[None, :]
     assert np.allclose(np.diag(to_full), 1.0)
     assert (np.diag(to_poor) < 0.9).all()
     assert (to_full[same_genre] > to_poor[same_genre]).mean() > 0.95
 
 
-def test_songs_that_lack_the_same_are_not_alike_for_it(world, space):
+def test_songs_that_lack_the_same_are_not_alike_for_it(world, place):
     """Seen from a song that lacks features, songs that lack them too stand no nearer than those that have them."""
-    place, importance = space
     poor = place(world.songs.assign(**dict.fromkeys(FEATURES, np.nan)))
     full = place(world.songs)
-    assert np.allclose(likeness(poor, poor, importance), likeness(poor, full, importance))
+    assert np.allclose(likeness(poor.alone(), poor), likeness(poor.alone(), full), atol=1e-6)
 
 
-def test_nothing_in_common_is_no_opinion(world, space):
-    place, importance = space
+def test_nothing_in_common_is_no_opinion(world, place):
     only_audio = place(world.songs.assign(genre="", tags=""))
     only_genre = place(world.songs.assign(tags="", **dict.fromkeys(FEATURES, np.nan)))
-    assert np.isnan(likeness(only_audio, only_genre, importance)).all()
+    assert np.isnan(likeness(only_audio.alone(), only_genre)).all()
 
 
 def test_popularity_is_no_content(world):
@@ -206,12 +204,12 @@ def test_summands_of_the_explanation_make_the_product(planted, world):
     engine = fit(planted)
     listener = planted.users.ids[4]
     ids, _ = engine.recommend([listener], 1)
-    space, row = engine._songs, planted.song_rows(ids[0])[0]
-    weights = engine._own[planted.listener_rows([listener])]
-    product = float(space.middle(weights).vectors[0] @ space.vectors[row])
+    vectors, row = dense_vectors(points(planted.songs, engine.state)), planted.song_rows(ids[0])[0]
+    own = engine._own(planted.listener_rows([listener]))
+    weights = dict(zip(own.indices, own.data / own.data.sum(), strict=True))
+    product = float(sum(weight * vectors[song] for song, weight in weights.items()) @ vectors[row])
     summands = {
-        planted.songs.ids[song]: float(weight * (space.vectors[song] @ space.vectors[row]) / weights.sum())
-        for song, weight in zip(weights.indices, weights.data, strict=True)
+        planted.songs.ids[song]: float(weight * (vectors[song] @ vectors[row])) for song, weight in weights.items()
     }
     assert sum(summands.values()) == pytest.approx(product)
     speaking = sum(value for value in summands.values() if value > 0)
