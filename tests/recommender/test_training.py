@@ -10,7 +10,7 @@ from quasimusic.exceptions import ArtefactBroken, InputFault, UnknownEngine
 from recommender.engines import ENGINES
 from recommender.engines.weighted_mf.tuning import HyperTuner
 from recommender.loading import artefact_folder, load_band, load_engine, load_tables
-from recommender.models import EngineFit, TrainingRun, Weights
+from recommender.models import EngineFit, TrainingRun, Tuning, Weights
 from recommender.services import training, tuning
 
 
@@ -167,13 +167,31 @@ def test_an_engine_that_fails_is_told_and_left_out(two_camps, caplog):
 def test_tuned_hyper_parameters_are_used_and_handed_on(two_camps):
     tuner = HyperTuner(n_factors=(2, 5), n_iterations=(2, 4), n_trials=3, n_random=2)
     tuned = tuning.tune(tuner=tuner, seed=1)
-    found = tuned["weighted_mf"]
+    found = tuned.best
     assert 0.01 <= found["rating_regularisation"] <= 1
-    assert 2 <= found["n_factors"] <= 5
-    training.train_band(seed=1, params=tuned)
+    assert 2 <= found["rating_factors"] <= 5
+    training.train_band(seed=1, params={tuned.engine: found})
     nightly = training.train_band(seed=1)
-    assert nightly.tuned == tuned
+    assert nightly.tuned == {"weighted_mf": found}
     assert found.items() <= nightly.fits.get(engine="weighted_mf").params.items()
+
+
+def test_a_search_is_stored_whole_and_told_trial_by_trial(two_camps):
+    told = []
+    tuner = HyperTuner(n_factors=(2, 5), n_iterations=(2, 4), n_trials=3, n_random=2)
+    stored = Tuning.objects.get(pk=tuning.tune(tuner=tuner, seed=1, report=told.append).pk)
+    assert len(stored.trials) == 3
+    assert stored.best == min(stored.trials, key=lambda trial: trial["loss"])["params"]
+    assert (stored.engine, stored.seed) == ("weighted_mf", 1)
+    assert "</svg>" in stored.convergence
+    assert "</svg>" in stored.dependence
+    assert [line.partition(":")[0] for line in told[:3]] == [f"trial {i} of 3" for i in (1, 2, 3)]
+
+
+def test_the_command_shows_the_search(two_camps, capsys):
+    call_command("train_models", engine=["weighted_mf"], tune=True, trials=1)
+    assert "trial 1 of 1" in capsys.readouterr().out
+    assert Tuning.objects.count() == 1
 
 
 def test_evaluation_prints_every_engine_and_the_hybrid_as_json(two_camps, tmp_path):

@@ -1,67 +1,34 @@
 """Weighted matrix factorisation: what a listener would like, found under what everybody played and rated.
 
-Two heads share the kernel of `wals`. The ranking head (w0 > 0) learns from plays and ratings which songs a
-listener takes to; the rating head (w0 = 0) learns from ratings alone what a listener would rate. Only the songs'
-side is kept: a listener is folded in by one exact half-step from whatever the tables hold.
+The ranking head learns from plays and ratings which songs a listener takes to; the rating head learns from ratings
+alone what a listener would rate (see `heads`). Only the songs' side is kept: a listener is folded in by one exact
+half-step from whatever the tables hold.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
-from scipy import sparse
 
 from quasimusic.exceptions import TableNeeded
 from recommender.engines.base import Engine, Params, Reason, State, unwanted
-from recommender.engines.learned import LearnedSongs
-from recommender.engines.preference import damped_repetitions, own_song_reasons, preferences, require_events
-from recommender.engines.ranking import Singles, best_products
-from recommender.engines.tables import Floats, Rows, Tables, id_array
-from recommender.engines.weighted_mf.wals import (
-    Problem,
-    Side,
-    Standing,
-    attribute,
-    iterate,
-    predict,
-    solve_rows,
-    weighted_mean,
+from recommender.engines.preference import own_song_reasons, require_events
+from recommender.engines.ranking import best_products
+from recommender.engines.tables import Floats, Rows, Tables
+from recommender.engines.weighted_mf.heads import (
+    LOSSES,
+    RATINGS,
+    Head,
+    RatingHead,
+    ranking_head,
+    ranking_task,
+    rating_head,
+    rating_task,
 )
-
-RATINGS = "rated_"  # prefix of the rating head's arrays in the state
-
-
-@dataclass(frozen=True, eq=False)
-class Head:
-    """One factorisation on the tables of the day.
-
-    problem : all listeners of the tables against the learned songs.
-    side : what was learned of the songs.
-    songs : which songs that were.
-    """
-
-    problem: Problem
-    side: Side
-    songs: LearnedSongs
-
-    def listeners(self, rows: Rows) -> Side:
-        """These listeners, folded in."""
-        return solve_rows(self.problem.rows(rows), self.standing)
-
-    @cached_property
-    def columns(self) -> Singles:
-        """Factors and bias of each song of the tables, float32 (n_songs, K + 1), NaN where it was not learned."""
-        return self.songs.spread(np.column_stack([self.side.factors, self.side.biases]).T.astype(np.float32)).T.copy()
-
-    @cached_property
-    def standing(self) -> Standing:
-        """The songs as every listener meets them."""
-        return Standing.of(self.problem, self.side)
+from recommender.engines.weighted_mf.wals import attribute, predict
 
 
 class WeightedMF(Engine):
@@ -76,27 +43,35 @@ class WeightedMF(Engine):
         "regularisation": 0.5,
         "w0": 0.1,
         "alpha": 1.0,
-        "rating_regularisation": 5.0,
+        "rating_loss": "scaled",
+        "rating_factors": 10,
+        "rating_iterations": 20,
+        "rating_regularisation": 1.2,
     }
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+    ranges: ClassVar[Mapping[str, tuple[float, float] | tuple[str, ...]]] = {
         "n_factors": (1, 512),
         "n_iterations": (1, 1000),
         "regularisation": (1e-6, 1e6),
         "w0": (1e-6, 1.0),
         "alpha": (0.0, 1e6),
+        "rating_loss": LOSSES,
+        "rating_factors": (1, 512),
+        "rating_iterations": (1, 1000),
         "rating_regularisation": (1e-6, 1e6),
     }
 
     @classmethod
     def learn(cls, tables: Tables, params: Params, rng: np.random.Generator) -> State:
-        """Song factors, biases and the constant of the ranking head and, where there are ratings, of the rating head.
+        """What the ranking head learns of songs and, where there are ratings, what the rating head does.
 
         Raises TableNeeded where there are neither plays nor ratings.
         """
         require_events(cls.name, tables)
-        state = dict(_last(ranking_states(tables, params, rng), params["n_iterations"]))
+        ranking = ranking_task(tables, params).states(params["n_factors"], rng)
+        state = dict(_last(ranking, params["n_iterations"]))
         if len(tables.ratings):
-            state.update(_last(rating_states(tables, params, rng), params["n_iterations"]))
+            rating = rating_task(tables, params).states(params["rating_factors"], rng)
+            state.update(_last(rating, params["rating_iterations"]))
         return state
 
     def score_rows(self, listener_rows: Rows, current_song: int | None = None) -> Floats:
@@ -118,7 +93,8 @@ class WeightedMF(Engine):
     def predict_ratings(self, listener_ids: Iterable[Any], song_ids: Iterable[Any]) -> Floats:
         """The rating each listener would give the song beside it, float64 (n,) in 1..5.
 
-        NaN for a song that nobody had rated; a listener without ratings gets what the song's own bias says.
+        NaN for a song that nobody had rated; a listener without ratings gets what the song's own bias says (under the
+        Bayesian loss, what listeners at large would give).
         Raises TableNeeded where the engine was fitted without ratings, UnknownListener, UnknownSong.
         """
         head = self._rating
@@ -127,7 +103,7 @@ class WeightedMF(Engine):
         assert inverse.shape == places.shape, (inverse.shape, places.shape)
         listeners = head.listeners(listener_rows)
         products = np.einsum("nk,nk->n", listeners.factors[inverse], head.side.factors[places])
-        ratings = head.problem.mean + listeners.biases[inverse] + head.side.biases[places] + products
+        ratings = head.mean + listeners.biases[inverse] + head.side.biases[places] + products
         return np.where(places >= 0, np.clip(ratings, 1.0, 5.0), np.nan)
 
     def explain(self, listener_id: Any, song_id: Any) -> tuple[Reason, ...]:
@@ -148,72 +124,13 @@ class WeightedMF(Engine):
 
     @cached_property
     def _ranking(self) -> Head:
-        values, weights = _ranking_entries(self.tables, self.params)
-        return self._head("", values, weights, self.params["w0"], self.params["regularisation"])
+        return ranking_head(self.tables, self.params, self.state)
 
     @cached_property
-    def _rating(self) -> Head:
+    def _rating(self) -> RatingHead:
         if f"{RATINGS}song_ids" not in self.state:
             raise TableNeeded(f"{self.name} was fitted without ratings, so it cannot predict them; fit it with ratings")
-        values, weights = _rating_entries(self.tables)
-        return self._head(RATINGS, values, weights, 0.0, self.params["rating_regularisation"])
-
-    def _head(
-        self, prefix: str, values: sparse.csr_array, weights: sparse.csr_array, w0: float, regularisation: float
-    ) -> Head:
-        songs = LearnedSongs(pd.Index(self.state[f"{prefix}song_ids"]), self.tables.songs)
-        mean = float(self.state[f"{prefix}mean"][0])
-        problem = Problem(songs.gather(values), songs.gather(weights), w0, regularisation, mean)
-        return Head(problem, Side(self.state[f"{prefix}song_factors"], self.state[f"{prefix}song_biases"]), songs)
-
-
-def ranking_states(tables: Tables, params: Params, rng: np.random.Generator) -> Iterator[State]:
-    """The ranking head's state after each iteration, for ever."""
-    values, weights = _ranking_entries(tables, params)
-    return _states("", tables, values, weights, params["w0"], params["regularisation"], params["n_factors"], rng)
-
-
-def rating_states(tables: Tables, params: Params, rng: np.random.Generator) -> Iterator[State]:
-    """The rating head's state after each iteration, for ever."""
-    values, weights = _rating_entries(tables)
-    regularisation = params["rating_regularisation"]
-    return _states(RATINGS, tables, values, weights, 0.0, regularisation, params["n_factors"], rng)
-
-
-def _ranking_entries(tables: Tables, params: Params) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """X in 0..1 and W = 1 + alpha log(repetition) at what listeners played or rated."""
-    weights = damped_repetitions(tables)
-    weights.data = 1.0 + params["alpha"] * (weights.data - 1.0)
-    return preferences(tables), weights
-
-
-def _rating_entries(tables: Tables) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """X = rating in 1..5 and W = 1 at what listeners rated."""
-    values = tables.rating_matrix
-    return values, sparse.csr_array((np.ones(values.nnz), values.indices, values.indptr), shape=values.shape)
-
-
-def _states(
-    prefix: str,
-    tables: Tables,
-    values: sparse.csr_array,
-    weights: sparse.csr_array,
-    w0: float,
-    regularisation: float,
-    n_factors: int,
-    rng: np.random.Generator,
-) -> Iterator[State]:
-    learned = np.unique(values.indices)
-    values, weights = values[:, learned], weights[:, learned]
-    mean = weighted_mean(values, weights, w0)
-    problem = Problem(values, weights, w0, regularisation, mean)
-    for _, songs in iterate(problem, n_factors, rng):
-        yield {
-            f"{prefix}song_ids": id_array(tables.songs.ids[learned]),
-            f"{prefix}song_factors": songs.factors,
-            f"{prefix}song_biases": songs.biases,
-            f"{prefix}mean": np.array([mean]),
-        }
+        return rating_head(self.tables, self.params, self.state)
 
 
 def _last(states: Iterator[State], n_iterations: int) -> State:

@@ -21,12 +21,16 @@ class Command(BaseCommand):
 
     def handle(self, *, engine, seed, tune, trials, **options):
         try:
-            params = tuning.tune(tuner=_tuner(trials), seed=seed, report=self.stdout.write) if tune else None
+            params = self._tuned(trials, seed) if tune else None
             run = training.train_band(seed=seed, engines=engine, params=params, report=self.stdout.write)
         except QuasimusicError as fault:
             raise CommandError(str(fault)) from fault
         if run.state == TrainingRun.State.FAILED:
             raise CommandError(run.note)
+
+    def _tuned(self, trials, seed):
+        found = tuning.tune(tuner=_tuner(trials), seed=seed, report=self.stdout.write)
+        return {found.engine: found.best}
 
 
 def _tuner(n_trials: int) -> HyperTuner:
