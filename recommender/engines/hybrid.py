@@ -11,9 +11,8 @@ one engine alone speaks for would be judged by that engine's outliers against th
 A song on which no engine has an opinion has none: NaN.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -26,50 +25,19 @@ from recommender.engines import ENGINES
 from recommender.engines.base import Engine, Params, Reason, check_length, row_of_current, unwanted
 from recommender.engines.feedback import accuracy_weights, uniform_weights
 from recommender.engines.metrics import evaluate
-from recommender.engines.ranking import top_n
+from recommender.engines.opinions import Opinions, standardise
+from recommender.engines.ranking import capped_top_n, top_n
 from recommender.engines.splits import split
 from recommender.engines.tables import Floats, Rows, Tables
+from recommender.engines.threads import mapped
 
 BATCH_FLOATS = 1 << 22  # engines x listeners x songs blended at once: 32 MiB a block
-PLACES = 10  # the stretch of a list over which artists are capped
 MAX_PER_ARTIST = 2
 STRATEGIES = ("uniform", "accuracy")
 TRUST = (0, 1, 2, 4)  # powers of held-out accuracy tried as weights; 0 is the uniform blend
 N_JUDGES = 1000  # listeners on whom a blend is tried
 
 Ids = Sequence[Any] | NDArray[Any] | pd.Index
-
-
-@dataclass(frozen=True, eq=False)
-class Opinions:
-    """What the engines think, on one scale.
-
-    z : float64 (engines, m, n_songs), standardised scores, NaN = no opinion.
-    weights : float64 (m, engines), of each engine for each listener, summing to 1 where any engine has an opinion.
-    """
-
-    z: Floats
-    weights: Floats
-
-    def scores(self) -> Floats:
-        """The weighted average, float64 (m, n_songs), NaN = no opinion."""
-        scores: Floats = np.einsum("me,emn->mn", self.weights, np.nan_to_num(self.z))
-        scores[np.isnan(self.z).all(axis=0)] = np.nan
-        return scores
-
-    def shares(self, song_rows: Rows) -> Floats:
-        """Each engine's part in raising these songs, float64 (m, n, engines), >= 0, summing to 1; 0 at padding.
-
-        song_rows : int64 (m, n), -1 = padding. What speaks for a song counts; where nothing does, the weights of
-        those who spoke stand.
-        """
-        chosen = np.take_along_axis(self.z, np.maximum(song_rows, 0)[None], axis=2).transpose(1, 2, 0)
-        weights = np.where(np.isnan(chosen), 0.0, self.weights[:, None, :])
-        raised = weights * np.maximum(np.nan_to_num(chosen), 0.0)
-        parts = np.where(raised.any(axis=2, keepdims=True), raised, weights)
-        parts[song_rows < 0] = 0.0
-        total = parts.sum(axis=2, keepdims=True)
-        return parts / np.where(total > 0, total, 1.0)
 
 
 class Hybrid:
@@ -167,16 +135,20 @@ class Hybrid:
         scores = np.full(rows.shape, np.nan)
         shares = np.zeros((*rows.shape, len(self.engines)))
         step = max(1, BATCH_FLOATS // (len(self.engines) * max(self.tables.n_songs, 1)))
-        for start in range(0, len(listener_rows), step):
-            chunk = slice(start, start + step)
+        chunks = [slice(start, start + step) for start in range(0, len(listener_rows), step)]
+
+        def blend(chunk: slice) -> tuple[Rows, Floats, Floats]:
             opinions = self._opinions(listener_rows[chunk], current_row)
             block = opinions.scores()
             left_out = unwanted(self.tables, listener_rows[chunk], current_row, exclude_heard)
             block[left_out.tocoo().coords] = np.nan
             if exclude is not None:
                 block[exclude[chunk].tocoo().coords] = np.nan
-            rows[chunk], scores[chunk] = self._best(block, n)
-            shares[chunk] = opinions.shares(rows[chunk])
+            best, best_scores = self._best(block, n)
+            return best, best_scores, opinions.shares(best)
+
+        for chunk, blended in zip(chunks, mapped(blend, chunks), strict=True):
+            rows[chunk], scores[chunk], shares[chunk] = blended
         return self.tables.song_ids(rows), scores, shares
 
     def score_rows(self, listener_rows: Rows, current_song: int | None = None) -> Floats:
@@ -204,12 +176,11 @@ class Hybrid:
 
     def _opinions(self, listener_rows: Rows, current_row: int | None) -> Opinions:
         known = self.tables.known[listener_rows]
-        blocks = [
-            standardised(engine.score_rows(listener_rows, current_row), known) for engine in self.engines.values()
-        ]
-        z = np.stack(blocks)
-        speaking = ~np.isnan(z).all(axis=2).T
-        weights = np.where(speaking, np.array([self.weights[name] for name in self.engines]), 0.0)
+        z = np.empty((len(self.engines), *known.shape))
+        weights = np.zeros((len(listener_rows), len(self.engines)))
+        for place, (name, engine) in enumerate(self.engines.items()):
+            speaking = standardise(engine.score_rows(listener_rows, current_row), known, z[place])
+            weights[speaking, place] = self.weights[name]
         total = weights.sum(axis=1, keepdims=True)
         return Opinions(z, weights / np.where(total > 0, total, 1.0))
 
@@ -232,66 +203,6 @@ def fit_engines(
     if not engines:
         raise TableNeeded(f"no engine has what it needs: {'; '.join(left_out.values())}")
     return engines, left_out
-
-
-def standardised(scores: Floats, known: sparse.csr_array) -> Floats:
-    """Scores (m, n_songs) less the mean and over the standard deviation of each row's songs not yet known.
-
-    Rows whose unknown songs all score the same, or that have none, say 0 wherever they say anything.
-    """
-    unknown = scores.copy()
-    unknown[known.tocoo().coords] = np.nan
-    spoken = ~np.isnan(unknown)
-    n_spoken = np.maximum(spoken.sum(axis=1, keepdims=True), 1)
-    mean = np.where(spoken, unknown, 0.0).sum(axis=1, keepdims=True) / n_spoken
-    deviation = np.sqrt((np.where(spoken, unknown - mean, 0.0) ** 2).sum(axis=1, keepdims=True) / n_spoken)
-    # Below this a deviation is rounding, and dividing by it would make opinions of nothing.
-    flat = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
-    return np.where(flat, 0.0 * scores, (scores - mean) / np.where(flat, 1.0, deviation))
-
-
-def capped_top_n(scores: Floats, n: int, artists: Rows, max_per_artist: int) -> tuple[Rows, Floats]:
-    """As `top_n`, with at most `max_per_artist` songs of an artist in each ten places.
-
-    artists : int64 (k,), artist of each column, -1 = unknown, which is never capped.
-    A song passed over waits for the next ten places. Where nothing but capped songs is left, the cap yields.
-    """
-    columns = np.full((len(scores), n), -1, dtype=np.int64)
-    open_rows, depth = np.arange(len(scores)), 4 * n
-    while len(open_rows):
-        candidates, _ = top_n(scores[open_rows], depth)
-        short = []
-        for row, ranked in zip(open_rows, candidates, strict=True):
-            there = ranked[ranked >= 0]
-            exhausted = len(there) < depth or depth >= scores.shape[1]
-            chosen = _capped(there.tolist(), n, artists, max_per_artist, exhausted)
-            columns[row, : len(chosen)] = chosen
-            if len(chosen) < n and not exhausted:
-                short.append(row)
-        open_rows, depth = np.array(short, dtype=np.int64), 4 * depth
-    values = np.take_along_axis(scores, np.maximum(columns, 0), axis=1)
-    return columns, np.where(columns >= 0, values, np.nan)
-
-
-def _capped(ranked: list[int], n: int, artists: Rows, max_per_artist: int, yielding: bool) -> list[int]:
-    """The first n of `ranked` under the cap; fewer where it holds too many back, unless it is `yielding`."""
-    chosen: list[int] = []
-    waiting = ranked
-    while waiting and len(chosen) < n:
-        taken: Counter[int] = Counter()
-        room, passed_over = min(PLACES, n - len(chosen)), []
-        for column in waiting:
-            artist = int(artists[column])
-            if room and (artist < 0 or taken[artist] < max_per_artist):
-                chosen.append(column)
-                taken[artist] += 1
-                room -= 1
-            else:
-                passed_over.append(column)
-        if room:  # what is left is capped here
-            return (chosen + passed_over)[:n] if yielding else chosen
-        waiting = passed_over
-    return chosen
 
 
 def _settled(weights: Mapping[str, float], engines: Mapping[str, Engine]) -> dict[str, float]:

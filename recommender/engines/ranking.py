@@ -16,6 +16,7 @@ from recommender.engines.threads import mapped
 
 STRETCH = 128  # scores compared with the root at once
 TILE = (256, 1024)  # rows and columns of products that stand in memory at once: 1 MiB, which caches hold
+PLACES = 10  # the stretch of a list over which artists are capped
 SPARE = 6  # how many more than n are weighed exactly: rounding may have put the n-th best a little too low
 NOWHERE = np.iinfo(np.int64).max  # the column of an empty place in a heap: it loses every tie
 
@@ -62,6 +63,27 @@ def best_products(
     for chunk, listed in zip(chunks, mapped(best, chunks), strict=True):
         columns[chunk], products[chunk] = listed
     return columns, products
+
+
+def capped_top_n(scores: Floats, n: int, artists: Rows, max_per_artist: int) -> tuple[Rows, Floats]:
+    """As `top_n`, with at most `max_per_artist` songs of an artist in each ten places.
+
+    artists : int64 (k,), artist of each column, -1 = unknown, which is never capped.
+    A song passed over waits for the next ten places. Where nothing but capped songs is left, the cap yields.
+    """
+    columns = np.full((len(scores), n), -1, dtype=np.int64)
+    open_rows, depth = np.arange(len(scores)), 4 * n
+    while len(open_rows):
+        ranked, _ = top_n(scores[open_rows], depth)
+        exhausted = (ranked[:, -1] < 0) | (depth >= scores.shape[1])
+        chosen = np.full((len(open_rows), n), -1, dtype=np.int64)
+        _choose(ranked, artists, max_per_artist, exhausted, chosen)
+        columns[open_rows] = chosen
+        open_rows, depth = open_rows[(chosen[:, -1] < 0) & ~exhausted], 4 * depth
+    values = np.full(columns.shape, np.nan)
+    rows, places = np.nonzero(columns >= 0)
+    values[rows, places] = scores[rows, columns[rows, places]]
+    return columns, values
 
 
 def drawn(scores: Floats, sampling: str, seed: int, listener_rows: Rows) -> Floats:
@@ -187,3 +209,34 @@ def _products(left: Singles, right: Singles, columns: Rows) -> Floats:
                     product += np.float64(left[row, axis]) * np.float64(right[columns[row, place], axis])
                 products[row, place] = product
     return products
+
+
+@njit(nogil=True, cache=True)
+def _choose(ranked: Rows, artists: Rows, max_per_artist: int, yielding: NDArray[np.bool_], chosen: Rows) -> None:
+    """The first of each row of `ranked`, best first, under the cap; too few where it holds too many back, unless the
+    row is `yielding`."""
+    n = chosen.shape[1]
+    for row in range(len(ranked)):
+        waiting = ranked[row][ranked[row] >= 0]
+        listed = chosen[row]
+        n_listed = 0
+        while len(waiting) and n_listed < n:
+            first, end = n_listed, min(n_listed + PLACES, n)
+            passed_over = np.empty_like(waiting)
+            n_passed_over = 0
+            for column in waiting:
+                taken = 0
+                for earlier in listed[first:n_listed]:
+                    taken += artists[earlier] == artists[column]
+                if n_listed < end and (artists[column] < 0 or taken < max_per_artist):
+                    listed[n_listed] = column
+                    n_listed += 1
+                else:
+                    passed_over[n_passed_over] = column
+                    n_passed_over += 1
+            waiting = passed_over[:n_passed_over]
+            if n_listed < end:  # what is left is capped here
+                if yielding[row]:
+                    end = min(n, n_listed + n_passed_over)
+                    listed[n_listed:end] = waiting[: end - n_listed]
+                break

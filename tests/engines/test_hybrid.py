@@ -15,8 +15,10 @@ from quasimusic.exceptions import (
 )
 from recommender.engines import ENGINES
 from recommender.engines import hybrid as hybrid_module
-from recommender.engines.hybrid import Hybrid, Opinions, capped_top_n, fit_engines, standardised
+from recommender.engines.hybrid import Hybrid, fit_engines
 from recommender.engines.metrics import evaluate
+from recommender.engines.opinions import Opinions, standardised
+from recommender.engines.ranking import capped_top_n
 from recommender.engines.splits import split
 from recommender.engines.tables import Tables
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
 from recommender.engines import ranking
-from recommender.engines.ranking import best_products, drawn, top_n
+from recommender.engines.ranking import best_products, capped_top_n, drawn, top_n
 from recommender.engines.threads import bounded
 
 NAN = np.nan
@@ -21,7 +21,7 @@ def slow_top_n(scores, n):
         padding = max(n - len(order), 0)
         columns.append(order[:n] + [-1] * padding)
         values.append([row[column] for column in order[:n]] + [NAN] * padding)
-    return np.array(columns, dtype=np.int64).reshape(len(scores), n), np.array(values, dtype=float).reshape(-1, n)
+    return np.array(columns, dtype=np.int64).reshape(len(scores), n), np.array(values, dtype=float).reshape(len(scores), n)
 
 
 @pytest.mark.parametrize("shape", [(4, 30), (3, 2), (0, 5), (3, 0), (1, 1), (50, 12)])
@@ -128,6 +128,41 @@ def test_products_of_other_shapes_are_refused():
         best_products(ones.astype(np.float64), ones, 1)
     with pytest.raises(AssertionError):
         best_products(ones, ones, 1, sparse.csr_array((3, 2)))
+
+
+def slow_capped(row, n, artists, max_per_artist):
+    """Ten places after ten places, each from what the last left over; what is left at the end is capped no more."""
+    waiting, listed = [column for column in slow_top_n(row[None], len(row))[0][0].tolist() if column >= 0], []
+    while waiting and len(listed) < n:
+        ten = []
+        for column in waiting:
+            alike = [other for other in ten if artists[other] == artists[column] >= 0]
+            if len(ten) < min(10, n - len(listed)) and len(alike) < max_per_artist:
+                ten.append(column)
+        waiting = [column for column in waiting if column not in ten]
+        listed += ten
+        if len(ten) < 10:
+            listed += waiting
+            break
+    return (listed + [-1] * n)[:n]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    data=st.data(),
+    k=st.sampled_from([0, 1, 12, 60]),
+    n=st.integers(1, 24),
+    n_artists=st.integers(1, 12),
+    max_per_artist=st.integers(1, 3),
+)
+def test_capped_lists_agree_with_the_slow_twin(data, k, n, n_artists, max_per_artist):
+    scores = data.draw(arrays(np.float64, (3, k), elements=SCORES, fill=SCORES))
+    artists = data.draw(arrays(np.int64, k, elements=st.integers(-1, n_artists - 2)))
+    columns, values = capped_top_n(scores, n, artists, max_per_artist)
+    assert columns.tolist() == [slow_capped(row, n, artists, max_per_artist) for row in scores]
+    for row, listed, its_values in zip(scores, columns, values, strict=True):
+        assert its_values[listed >= 0].tolist() == row[listed[listed >= 0]].tolist()
+        assert np.isnan(its_values[listed < 0]).all()
 
 
 def test_top_n_is_no_draw():
