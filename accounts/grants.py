@@ -8,7 +8,7 @@ EDITORS = "Catalogue editors"
 ANALYSTS = "Analysts"
 ADMINISTRATORS = "Administrators"
 
-CATALOGUE = ("artist", "album", "genre", "song")
+CATALOGUE = ("artist", "album", "genre", "mood", "song")
 
 
 def _each(verbs: tuple[str, ...], app: str, models: tuple[str, ...]) -> set[str]:

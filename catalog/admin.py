@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from catalog.audio import clean_audio
 from catalog.features import FEATURES
 from catalog.forms import NumbersField, WordsField
-from catalog.models import Album, Artist, Genre, Song
+from catalog.models import Album, Artist, Genre, Mood, Song
 from catalog.services import forget_popularity, refresh_search, remove_audio, set_genre
 from quasimusic.admin import HouseAdmin, TakesItsRecords
 
@@ -57,8 +57,16 @@ class GenreAdmin(HouseAdmin):
         return super().get_queryset(request).annotate(n_songs=Count("songs"))
 
     @admin.display(description="songs", ordering="n_songs")
-    def songs(self, genre):
-        return _link_to_songs("genre__id__exact", genre.pk, f"{genre.n_songs:,}")
+    def songs(self, named):
+        return _link_to_songs(f"{self.opts.model_name}__id__exact", named.pk, f"{named.n_songs:,}")
+
+
+@admin.register(Mood)
+class MoodAdmin(GenreAdmin):
+    """Found, not made, by hand; a name given here stays for as long as the mood does."""
+
+    def has_add_permission(self, request):
+        return False
 
 
 @admin.register(Artist)
@@ -121,9 +129,9 @@ class SongAdmin(TakesItsRecords, SearchableAdmin):
         ("popularity", admin.EmptyFieldListFilter),
     )
     autocomplete_fields = ("artist", "album", "genre")
-    readonly_fields = ("source_id", "audio_ms", "added_at")
+    readonly_fields = ("mood", "source_id", "audio_ms", "added_at")
     fieldsets = (
-        (None, {"fields": ("title", ("artist", "album"), ("genre", "tags"))}),
+        (None, {"fields": ("title", ("artist", "album"), ("genre", "tags"), "mood")}),
         ("Facts", {"fields": (("year", "duration_ms", "popularity"),)}),
         ("Audio", {"fields": ("audio", "audio_ms")}),
         ("Features", {"fields": (*FEATURE_LINES, "other_features"), "classes": ("collapse",)}),

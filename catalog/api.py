@@ -9,10 +9,10 @@ from django_countries.serializers import CountryFieldMixin
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.filters import BaseFilterBackend
-from rest_framework.viewsets import ModelViewSet
+from rest_framework.viewsets import ModelViewSet, ReadOnlyModelViewSet
 
 from catalog.features import FACTS, FEATURES
-from catalog.models import Album, Artist, Genre, Song
+from catalog.models import Album, Artist, Genre, Mood, Song
 from catalog.services import refresh_search
 
 
@@ -45,6 +45,12 @@ class CatalogueSerializer(serializers.ModelSerializer):
 class GenreSerializer(CatalogueSerializer):
     class Meta:
         model = Genre
+        fields = ("id", "name", "slug")
+
+
+class MoodSerializer(CatalogueSerializer):
+    class Meta:
+        model = Mood
         fields = ("id", "name", "slug")
 
 
@@ -90,6 +96,7 @@ class SongSerializer(CatalogueSerializer):
             "artist_name",
             "album",
             "genre",
+            "mood",
             "tags",
             "musicbrainz_id",
             "spotify_id",
@@ -148,3 +155,8 @@ class AlbumViewSet(ModelViewSet):
 class GenreViewSet(ModelViewSet):
     queryset = Genre.objects.all()
     serializer_class = GenreSerializer
+
+
+class MoodViewSet(ReadOnlyModelViewSet):
+    queryset = Mood.objects.all()
+    serializer_class = MoodSerializer

@@ -14,7 +14,9 @@ SIZE = 300
 
 
 def cover_code(kind: str, number: int, sounding: object) -> str:
-    """kind : "s" song, "a" album, "r" artist, "g" genre. sounding : has the features of `SOUND`, or lacks them."""
+    """kind : "s" song, "a" album, "r" artist, "g" genre, "m" mood.
+    sounding : has the features of `SOUND`, or lacks them.
+    """
     digits = (_digit(getattr(sounding, name, None), *limits) for name, limits in SOUND.items())
     return f"{kind}{number}-{''.join(digits)}"
 

@@ -12,7 +12,7 @@ from django_countries.fields import CountryField
 from catalog.features import FACTS, FEATURES, Feature
 
 AUDIO_EXTENSIONS = ("mp3", "ogg", "opus", "flac", "m4a")
-SLUG_STEM = 80  # signs of a genre's slug, before a number that sets it apart
+SLUG_STEM = 80  # signs of a slug, before a number that sets it apart
 PIECE_SECONDS = 30  # a song without a file is given a synthesised piece of this length
 
 
@@ -60,28 +60,18 @@ class Genre(models.Model):
         return self.name
 
     def save(self, *args, **kwargs):
-        self.slug = self.slug or _free_slug(self.name)
+        self.slug = self.slug or _free_slug(self)
         super().save(*args, **kwargs)
 
     def get_absolute_url(self):
         return reverse("genre", args=[self.slug])
 
 
-def _free_slug(name: str) -> str:
-    """A slug that no genre has: "R&B" and "RB" would else share theirs, and a name of signs alone has none."""
-    # Folding may lengthen: one Arabic sign can stand for a whole phrase.
-    slug = stem = slugify(name, allow_unicode=True)[:SLUG_STEM] or "genre"
-    for place in count(2):
-        if not Genre.objects.filter(slug=slug).exists():
-            return slug
-        slug = f"{stem}-{place}"
-
-
 class Mood(models.Model):
     """Songs that sound alike, found by the recommender and named by what sets them apart."""
 
-    name = models.CharField(max_length=120)
-    slug = models.SlugField(max_length=130, unique=True, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    slug = models.SlugField(max_length=90, unique=True, allow_unicode=True, editable=False)
 
     class Meta:
         ordering = ("name",)
@@ -89,8 +79,22 @@ class Mood(models.Model):
     def __str__(self):
         return self.name
 
+    def save(self, *args, **kwargs):
+        self.slug = self.slug or _free_slug(self)
+        super().save(*args, **kwargs)
+
     def get_absolute_url(self):
         return reverse("mood", args=[self.slug])
+
+
+def _free_slug(named: Genre | Mood) -> str:
+    """A slug that no other has: "R&B" and "RB" would else share theirs, and a name of signs alone has none."""
+    # Folding may lengthen: one Arabic sign can stand for a whole phrase.
+    slug = stem = slugify(named.name, allow_unicode=True)[:SLUG_STEM] or named._meta.model_name
+    for place in count(2):
+        if not type(named).objects.filter(slug=slug).exists():
+            return slug
+        slug = f"{stem}-{place}"
 
 
 class Artist(Searchable):

@@ -7,7 +7,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from catalog.covers import SOUND, Cover
-from catalog.models import Album, Artist, Genre, Song
+from catalog.models import Album, Artist, Genre, Mood, Song
 from quasimusic.paging import Page, page_after
 
 FEW = 12  # artists and albums shown above the songs they come with
@@ -24,9 +24,9 @@ def _storable(text: str) -> str:
     return text.replace("\0", "")
 
 
-def _sounding(albums: QuerySet) -> QuerySet:
-    """Albums with the mean of their songs' features, which colour the cover."""
-    return albums.select_related("artist").annotate(**{name: Avg(f"songs__{name}") for name in SOUND})
+def _sounding(things: QuerySet) -> QuerySet:
+    """Albums or moods with the mean of their songs' features, which colour the cover."""
+    return things.annotate(**{name: Avg(f"songs__{name}") for name in SOUND})
 
 
 @require_safe
@@ -39,14 +39,14 @@ def cover(request: HttpRequest, name: str, sound: str) -> HttpResponse:
 @require_safe
 def artist(request: HttpRequest, pk: int) -> HttpResponse:
     shown = get_object_or_404(Artist, pk=pk)
-    albums = _sounding(shown.albums.all()).order_by("-year", "title")[:FEW]
+    albums = _sounding(shown.albums.select_related("artist")).order_by("-year", "title")[:FEW]
     songs = page_of_songs(request, shown.songs.all())
     return render(request, "catalog/artist.html", {"artist": shown, "albums": albums, "songs": songs})
 
 
 @require_safe
 def album(request: HttpRequest, pk: int) -> HttpResponse:
-    shown = get_object_or_404(_sounding(Album.objects.all()), pk=pk)
+    shown = get_object_or_404(_sounding(Album.objects.select_related("artist")), pk=pk)
     songs = page_of_songs(request, shown.songs.all())
     return render(request, "catalog/album.html", {"album": shown, "songs": songs})
 
@@ -67,6 +67,20 @@ def genre(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
+def moods(request: HttpRequest) -> HttpResponse:
+    """All moods, a few dozen at most, those of most songs first."""
+    counted = _sounding(Mood.objects.annotate(n_songs=Count("songs"))).filter(n_songs__gt=0)
+    return render(request, "catalog/moods.html", {"moods": counted.order_by("-n_songs", "pk")})
+
+
+@require_safe
+def mood(request: HttpRequest, slug: str) -> HttpResponse:
+    shown = get_object_or_404(_sounding(Mood.objects.all()), slug=_storable(slug))
+    songs = page_of_songs(request, shown.songs.all())
+    return render(request, "catalog/mood.html", {"mood": shown, "songs": songs})
+
+
+@require_safe
 def search(request: HttpRequest) -> HttpResponse:
     words = _storable(request.GET.get("q", "")).strip()
     if not words:
@@ -75,6 +89,6 @@ def search(request: HttpRequest) -> HttpResponse:
         "words": words,
         "songs": page_of_songs(request, Song.objects.search(words)),
         "artists": Artist.objects.search(words)[:FEW],
-        "albums": _sounding(Album.objects.search(words))[:FEW],
+        "albums": _sounding(Album.objects.search(words).select_related("artist"))[:FEW],
     }
     return render(request, "catalog/search.html", found)

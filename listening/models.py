@@ -50,6 +50,7 @@ class Play(models.Model):
         ARTIST = "artist"
         ALBUM = "album"
         GENRE = "genre"
+        MOOD = "mood"
         SEARCH = "search"
         HISTORY = "history"
         API = "api"

@@ -29,7 +29,7 @@ def _is_known(listener: Listener) -> bool:
 
 @require_safe
 def song(request: HttpRequest, pk: int) -> HttpResponse:
-    shown = get_object_or_404(Song.objects.for_cards(), pk=pk)
+    shown = get_object_or_404(Song.objects.for_cards().select_related("mood"), pk=pk)
     near = lists.near_song(song=shown)
     ratings = request.user.ratings.by_song([shown, *(card.song for card in near.cards)])
     return render(request, "recommender/song.html", {"song": shown, "near": near, "ratings": ratings})

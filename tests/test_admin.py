@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.grants import ADMINISTRATORS, ANALYSTS, EDITORS
 from accounts.models import Listener
-from catalog.models import Album, Artist, Genre, Song
+from catalog.models import Album, Artist, Genre, Mood, Song
 from listening.models import History, Impression, Play, Rating
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,8 @@ def fill(start, end):
         artist = Artist.objects.create(name=f"Artist {i}", country="IT")
         album = Album.objects.create(title=f"Album {i}", artist=artist)
         genre = Genre.objects.create(name=f"Genre {i}")
-        song = Song.objects.create(title=f"Song {i}", artist=artist, album=album, genre=genre, year=1990)
+        mood = Mood.objects.create(name=f"mood {i}")
+        song = Song.objects.create(title=f"Song {i}", artist=artist, album=album, genre=genre, mood=mood, year=1990)
         listener = Listener.objects.create_user(f"listener{i}", country="IT")
         Play.objects.create(
             listener=listener, song=song, key=uuid4(), started_at=now, seconds_heard=20, counted=True, source="home"
@@ -61,7 +62,7 @@ def page(model, name, *args):
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
 
 
-@pytest.mark.parametrize("model", [*CATALOGUE, *RECORDS, Listener])
+@pytest.mark.parametrize("model", [*CATALOGUE, Mood, *RECORDS, Listener])
 def test_a_list_of_thirty_costs_no_more_queries_than_a_list_of_one(client, staff, model, django_assert_max_num_queries):
     staff(ADMINISTRATORS)
     fill(0, 1)
@@ -100,7 +101,7 @@ def test_records_are_read_by_analysts_and_written_by_nobody(client, staff, model
 def test_an_editor_keeps_the_catalogue_and_sees_no_listening(client, staff):
     staff(EDITORS)
     fill(0, 1)
-    for model in CATALOGUE:
+    for model in (*CATALOGUE, Mood):
         assert client.get(page(model, "changelist")).status_code == 200
     for model in (*RECORDS, Listener):
         assert client.get(page(model, "changelist")).status_code == 403
@@ -111,7 +112,20 @@ def test_an_editor_keeps_the_catalogue_and_sees_no_listening(client, staff):
 
 def test_every_model_of_ours_with_pages_is_covered():
     ours = {model for model in admin.site._registry if model._meta.app_label in ("accounts", "catalog", "listening")}
-    assert ours == {*CATALOGUE, *RECORDS, Listener}
+    assert ours == {*CATALOGUE, Mood, *RECORDS, Listener}
+
+
+def test_moods_are_renamed_and_deleted_but_not_made_by_hand(client, staff):
+    staff(EDITORS)
+    fill(0, 1)
+    mood = Mood.objects.get()
+    assert client.get(page(Mood, "add")).status_code == 403
+    assert client.post(page(Mood, "change", mood.pk), {"name": "Sunday morning"}).status_code == 302
+    slug = mood.slug
+    mood.refresh_from_db()
+    assert (mood.name, mood.slug) == ("Sunday morning", slug)
+    assert client.post(page(Mood, "delete", mood.pk), {"post": "yes"}).status_code == 302
+    assert Song.objects.get().mood is None
 
 
 def test_search_finds_as_the_site_does(client, staff):

@@ -15,13 +15,13 @@ from rest_framework.throttling import UserRateThrottle
 
 from accounts.grants import EDITORS, LISTENERS
 from accounts.models import Listener
-from catalog.models import Album, Artist, Genre, Song
+from catalog.models import Album, Artist, Genre, Mood, Song
 from listening.models import History, Impression, Play, Rating
 from listening.services import rate_song
 
 pytestmark = pytest.mark.django_db
 
-ROUTES = ("songs", "artists", "albums", "genres", "plays", "ratings", "history")
+ROUTES = ("songs", "artists", "albums", "genres", "moods", "plays", "ratings", "history")
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +166,16 @@ class TestReading:
             with django_assert_max_num_queries(3):
                 assert len(ada.get(f"/api/v1/{route}/").json()["results"]) == 3
 
+    def test_a_song_names_its_mood(self, ada, song):
+        mood = Mood.objects.create(name="calm, acoustic")
+        Song.objects.update(mood=mood)
+        assert ada.get(f"/api/v1/songs/{song.pk}/").json()["mood"] == mood.pk
+        assert ada.get(f"/api/v1/moods/{mood.pk}/").json() == {
+            "id": mood.pk,
+            "name": "calm, acoustic",
+            "slug": "calm-acoustic",
+        }
+
 
 class TestEditing:
     def test_listeners_only_read(self, ada, song):
@@ -241,6 +251,11 @@ class TestEditing:
         assert (
             editor.post("/api/v1/artists/", {"name": "Björk", "disambiguation": "2"}, format="json").status_code == 201
         )
+
+    def test_moods_are_found_not_written(self, editor, song):
+        mood = Mood.objects.create(name="calm, acoustic")
+        refused(editor.post("/api/v1/moods/", {"name": "mine"}, format="json"), 405)
+        assert editor.patch(f"/api/v1/songs/{song.pk}/", {"mood": mood.pk}, format="json").json()["mood"] is None
 
     def test_genres_whose_slugs_would_meet_get_one_each(self, editor):
         slugs = [editor.post("/api/v1/genres/", {"name": name}, format="json").json()["slug"] for name in ("R&B", "RB")]

@@ -9,17 +9,17 @@ from django.utils.translation import gettext as _
 
 from catalog.covers import cover_code
 from catalog.features import FEATURES
-from catalog.models import Album, Artist, Genre, Song
+from catalog.models import Album, Artist, Genre, Mood, Song
 
 register = template.Library()
 
 KEYS = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
-LETTERS = {Album: "a", Artist: "r", Genre: "g", Song: "s"}
+LETTERS = {Album: "a", Artist: "r", Genre: "g", Mood: "m", Song: "s"}
 RADAR = ("energy", "danceability", "valence", "liveness", "acousticness", "instrumentalness", "speechiness")
 
 
 @register.filter
-def cover(thing: Song | Album | Artist | Genre) -> str:
+def cover(thing: Song | Album | Artist | Genre | Mood) -> str:
     """Address of the cover. A song wears its album's motif in the colours of its own sound."""
     if isinstance(thing, Song) and thing.album_id:
         code = cover_code("a", thing.album_id, thing)

@@ -57,7 +57,7 @@ def test_pages_of_a_listener(page: Page, site: Site):
     page.locator(".shelf-hybrid .card a").first.click()
     page.wait_for_url("**/songs/*/")
     look_at(page, "song")
-    for name in ("artists", "albums", "genres"):
+    for name in ("artists", "albums", "genres", "moods"):
         page.locator(f"#page a[href^='/{name}/']").first.click()
         page.wait_for_url(f"**/{name}/*/")
         look_at(page, name.removesuffix("s"))
@@ -65,6 +65,7 @@ def test_pages_of_a_listener(page: Page, site: Site):
         page.wait_for_url("**/songs/*/")
     for name, path in {
         "genres": "/genres/",
+        "moods": "/moods/",
         "search": "/search/?q=the",
         "history": "/history/",
         "tastes": "/tastes/",

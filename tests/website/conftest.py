@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.grants import LISTENERS
 from accounts.models import Listener
-from catalog.models import Album, Artist, Genre, Song
+from catalog.models import Album, Artist, Genre, Mood, Song
 from listening.models import Play, Rating
 
 HOSTILE = '"><script>alert(1)</script>'
@@ -40,14 +40,16 @@ def signed_in(client, listener):
 
 @pytest.fixture
 def add_songs(db):
-    """Adds songs of one artist, album and genre."""
+    """Adds songs of one artist, album, genre and mood."""
     artist = Artist.objects.create(name="Cloud Nine", country="IT")
     album = Album.objects.create(title="Second Weather", artist=artist, year=1999)
     genre = Genre.objects.create(name="dream pop")
+    mood = Mood.objects.create(name="calm, acoustic")
 
     def add(count: int = 1, **columns) -> list[Song]:
         before = Song.objects.count()
-        known = {"artist": artist, "album": album, "genre": genre, "energy": 0.4, "valence": 0.8, "liveness": 0.1}
+        named = {"artist": artist, "album": album, "genre": genre, "mood": mood}
+        known = {**named, "energy": 0.4, "valence": 0.8, "liveness": 0.1}
         return [Song.objects.create(**{"title": f"Song {before + i}", **known, **columns}) for i in range(count)]
 
     return add

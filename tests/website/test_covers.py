@@ -22,8 +22,8 @@ def test_a_cover_needs_no_log_in_and_no_query(client, django_assert_num_queries)
 
 @pytest.mark.parametrize("sound", ["00000", "99999", "xxxxx", "09090", "5x5x5"])
 def test_every_motif_is_well_formed_at_the_edges(sound):
-    drawn = {Cover(f"{kind}{number}", sound).svg() for kind, number in product("sarg", range(20))}
-    assert len(drawn) == 80
+    drawn = {Cover(f"{kind}{number}", sound).svg() for kind, number in product("sargm", range(20))}
+    assert len(drawn) == 100
     for svg in drawn:
         ElementTree.fromstring(svg)  # noqa: S314 - our own drawing
         assert "nan" not in svg

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from catalog.models import PIECE_SECONDS, Album, Artist, Genre, Song
+from catalog.models import PIECE_SECONDS, Album, Artist, Genre, Mood, Song
 from quasimusic.paging import PAGE_SIZE
 from tests.website.conftest import HOSTILE
 from tests.website.markup import Page, faults
@@ -19,6 +19,7 @@ OWN = (
     "home",
     "search",
     "genres",
+    "moods",
     "history",
     "picks",
     "profile",
@@ -26,6 +27,8 @@ OWN = (
     "account_email",
     "account_logout",
 )
+
+LISTS = ("artist", "album", "genre", "mood", "search", "history", "song", "home", "picks", "genres", "moods")
 
 
 def _body(answer, status: int = 200) -> str:
@@ -50,7 +53,7 @@ def test_filled_pages_keep_the_rules(signed_in, add_plays, name):
     assert faults(_body(signed_in.get(reverse(name)))) == []
 
 
-@pytest.mark.parametrize("kind", ["song", "artist", "album", "genre", "search"])
+@pytest.mark.parametrize("kind", ["song", "artist", "album", "genre", "mood", "search"])
 def test_pages_of_things_keep_the_rules(signed_in, add_plays, kind):
     song = add_plays(3)[0].song
     assert faults(_body(signed_in.get(_address(kind, song)))) == []
@@ -90,10 +93,10 @@ def test_strangers_hear_nothing_of_songs(client, song):
     assert client.get(song.get_absolute_url()).status_code == 302
 
 
-@pytest.mark.parametrize("kind", ["artist", "album", "genre", "search", "history", "song", "home", "picks", "genres"])
+@pytest.mark.parametrize("kind", LISTS)
 def test_as_many_queries_for_thirty_rows_as_for_one(signed_in, add_plays, kind):
     first = add_plays(1)[0]
-    address = reverse(kind) if kind in ("history", "home", "picks", "genres") else _address(kind, first.song)
+    address = reverse(kind) if kind in OWN and kind != "search" else _address(kind, first.song)
     signed_in.get(address)
     with CaptureQueriesContext(connection) as one:
         signed_in.get(address)
@@ -108,11 +111,13 @@ def test_hostile_names_are_words_on_every_page(signed_in, listener, add_songs):
     artist = Artist.objects.create(name=f"Artist {HOSTILE}")
     album = Album.objects.create(title=f"Album {HOSTILE}", artist=artist)
     genre = Genre.objects.create(name=f"Genre {HOSTILE}")
-    song = add_songs(1, title=f"Title {HOSTILE}", artist=artist, album=album, genre=genre, tags=[HOSTILE])[0]
+    mood = Mood.objects.create(name=f"Mood {HOSTILE}")
+    named = {"artist": artist, "album": album, "genre": genre, "mood": mood}
+    song = add_songs(1, title=f"Title {HOSTILE}", tags=[HOSTILE], **named)[0]
     listener.display_name = HOSTILE
     listener.save()
-    addresses = [_address(kind, song) for kind in ("song", "artist", "album", "genre")]
-    addresses += [reverse(name) for name in ("home", "genres", "picks", "profile")]
+    addresses = [_address(kind, song) for kind in ("song", "artist", "album", "genre", "mood")]
+    addresses += [reverse(name) for name in ("home", "genres", "moods", "picks", "profile")]
     for address in [*addresses, f"{reverse('search')}?q=title", f"{reverse('search')}?q=%3Cscript%3Ealert(1)"]:
         html = _body(signed_in.get(address))
         assert "<script>alert" not in html
@@ -145,7 +150,7 @@ def _rows(html: str) -> list[str]:
     return re.findall(r'class="row-title" href="([^"]+)"', html)
 
 
-@pytest.mark.parametrize("kind", ["artist", "album", "genre", "search"])
+@pytest.mark.parametrize("kind", ["artist", "album", "genre", "mood", "search"])
 def test_pages_cut_by_key_show_every_song_once(signed_in, add_songs, kind):
     # Many of one popularity, and some of none: the second key must settle the order.
     songs = [*add_songs(40, popularity=50), *add_songs(25), *add_songs(10, popularity=80)]
@@ -170,6 +175,38 @@ def test_genres_are_cut_by_key_too(signed_in, add_songs):
     shown = [re.findall(r'class="tile"\s+href="([^"]+)"', html) for html in (first, second)]
     assert [len(tiles) for tiles in shown] == [PAGE_SIZE, 5]
     assert len({*shown[0], *shown[1]}) == 35
+
+
+def test_moods_are_shown_with_their_songs_counted(signed_in, add_songs):
+    fast = Mood.objects.create(name="fast, happy")
+    Mood.objects.create(name="of no song")
+    add_songs(2)
+    add_songs(3, mood=fast)
+    page = Page(_body(signed_in.get(reverse("moods"))))
+    assert page.texts("strong")[:2] == ["Fast, happy", "Calm, acoustic"]
+    assert "Of no song" not in page.texts("strong")
+    assert {"3 songs", "2 songs"} <= set(page.texts("span"))
+
+
+def test_genres_moods_and_songs_lead_to_each_other(signed_in, song):
+    def leads(address):
+        return {link.get("href") for link in Page(_body(signed_in.get(address))).all("a")}
+
+    assert reverse("moods") in leads(reverse("genres"))
+    assert reverse("genres") in leads(reverse("moods"))
+    assert song.mood.get_absolute_url() in leads(song.get_absolute_url())
+    assert song.get_absolute_url() in leads(song.mood.get_absolute_url())
+
+
+def test_as_many_queries_for_many_moods_as_for_one(signed_in, add_songs):
+    add_songs(1)
+    with CaptureQueriesContext(connection) as one:
+        signed_in.get(reverse("moods"))
+    for i in range(23):
+        add_songs(1, mood=Mood.objects.create(name=f"mood {i}"))
+    with CaptureQueriesContext(connection) as many:
+        signed_in.get(reverse("moods"))
+    assert len(many) == len(one)
 
 
 def test_history_goes_on_by_key(signed_in, add_plays):
@@ -224,7 +261,16 @@ def test_a_song_tells_how_much_of_it_plays_here(signed_in, add_songs):
 
 
 @pytest.mark.parametrize(
-    "address", ["/songs/999/", "/artists/999/", "/albums/999/", "/genres/none/", "/covers/s1-99.svg", "/genres/%00/"]
+    "address",
+    [
+        "/songs/999/",
+        "/artists/999/",
+        "/albums/999/",
+        "/genres/none/",
+        "/covers/s1-99.svg",
+        "/genres/%00/",
+        "/moods/none/",
+    ],
 )
 def test_what_is_not_there_is_not_found(signed_in, address):
     assert "Nothing here" in _body(signed_in.get(address), 404)
