@@ -21,12 +21,17 @@ def _every(seconds: float, task: str) -> dict:
     return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
 
 
-app.conf.beat_schedule = {
-    "train": {
-        "task": "recommender.train",
-        "schedule": crontab(hour=settings.TRAIN_HOUR, minute=0),
+def _nightly(task: str, minute: int) -> dict:
+    return {
+        "task": task,
+        "schedule": crontab(hour=settings.TRAIN_HOUR, minute=minute),
         "options": {"expires": DAY},
-    },
+    }
+
+
+app.conf.beat_schedule = {
+    "train": _nightly("recommender.train", minute=0),
+    "refresh_moods": _nightly("recommender.refresh_moods", minute=30),
     "refresh": _every(settings.REFRESH_MINUTES * 60.0, "recommender.refresh"),
     "learn": _every(float(settings.LEARN_SECONDS), "recommender.learn"),
 }

@@ -17,7 +17,7 @@ from quasimusic.exceptions import ArtefactBroken, ModelsAbsent, TableWarning
 from recommender.engines.artefacts import load
 from recommender.engines.base import Engine
 from recommender.engines.hybrid import Hybrid
-from recommender.engines.tables import LIST_SEPARATOR, Tables
+from recommender.engines.tables import LIST_SEPARATOR, SongTable, Tables
 from recommender.models import EngineFit, TrainingRun, Weights
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,13 @@ def load_tables() -> Tables:
             history=_events(songs, History.objects.all(), repetition="repetition", last_played_at="last_played_at"),
             ratings=_events(songs, Rating.objects.all(), rating="rating", rated_at="rated_at"),
         )
+
+
+def load_songs() -> SongTable:
+    """The songs alone, in one query."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TableWarning)
+        return Tables.from_frames(songs=_songs()).songs
 
 
 def load_band(tables: Tables) -> tuple[TrainingRun, Hybrid]:

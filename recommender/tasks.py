@@ -3,9 +3,9 @@
 from celery import shared_task
 from django.conf import settings
 
-from quasimusic.exceptions import ModelsAbsent
+from quasimusic.exceptions import ModelsAbsent, TableNeeded
 from recommender.cache import first_to_ask
-from recommender.services import learning, lists, training
+from recommender.services import learning, lists, moods, training
 
 ASK_SECONDS = 5
 NOT_YET = (ModelsAbsent,)  # everyday life until the first training: told in a line, without a trace
@@ -15,6 +15,11 @@ NOT_YET = (ModelsAbsent,)  # everyday life until the first training: told in a l
 def train() -> None:
     training.train_band(seed=settings.TRAIN_SEED)
     lists.refresh_everybody()
+
+
+@shared_task(name="recommender.refresh_moods", throws=(TableNeeded,))
+def refresh_moods() -> None:
+    moods.refresh_moods(seed=settings.TRAIN_SEED)
 
 
 @shared_task(name="recommender.refresh", throws=NOT_YET)

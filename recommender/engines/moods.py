@@ -45,6 +45,7 @@ ECHOES = {"loudness": "energy"}  # one of the two says it all
 N_WORDS = 2
 STRONG = 0.3  # standard deviations from the mean of all songs
 DOMINATES = 0.5  # the share of a mood's songs from which on their genre is part of its name
+LONGEST = 100  # signs of a name, before a number that sets it apart
 NAMELESS = "balanced"  # nothing sets it apart
 
 
@@ -307,6 +308,6 @@ def _genre(songs: SongTable, rows: NDArray[np.bool_]) -> str:
 def _candidates(words: list[str], genre: str) -> Iterator[str]:
     """Names of more and more words; then numbered."""
     for n_words in range(min(N_WORDS, len(words)), len(words) + 1):
-        name = f"{', '.join(words[:n_words])} {genre}".strip() or NAMELESS
+        name = f"{', '.join(words[:n_words])} {genre}".strip()[:LONGEST] or NAMELESS
         yield name
     yield from (f"{name} {number}" for number in count(2))

@@ -7,7 +7,7 @@ from django.db.models import Count
 
 from accounts.models import Listener
 from accounts.services import make_staff
-from catalog.models import Song
+from catalog.models import Mood, Song
 from quasimusic.faults import OUTAGES
 from recommender import cache
 from recommender.models import TrainingRun
@@ -34,6 +34,10 @@ class Command(BaseCommand):
             self._train()
         except CommandError as fault:
             self.stderr.write(f"{fault} The site serves without the band until the nightly training.")
+        try:
+            self._find_moods()
+        except CommandError as fault:
+            self.stderr.write(f"{fault} The site serves without moods until there are any.")
 
     def _train(self):
         trained = TrainingRun.objects.filter(is_active=True).exists()
@@ -43,6 +47,10 @@ class Command(BaseCommand):
         # Lists that are there before the first training are of another database, which the cache served last.
         if not trained or cache.serving_generation() is None:
             call_command("refresh_recommendations")
+
+    def _find_moods(self):
+        if not Mood.objects.exists():
+            call_command("refresh_moods")
 
     def _fill(self, dataset):
         n_songs = Song.objects.count()
