@@ -21,7 +21,8 @@ def slow_top_n(scores, n):
         padding = max(n - len(order), 0)
         columns.append(order[:n] + [-1] * padding)
         values.append([row[column] for column in order[:n]] + [NAN] * padding)
-    return np.array(columns, dtype=np.int64).reshape(len(scores), n), np.array(values, dtype=float).reshape(len(scores), n)
+    shape = len(scores), n
+    return np.array(columns, dtype=np.int64).reshape(shape), np.array(values, dtype=float).reshape(shape)
 
 
 @pytest.mark.parametrize("shape", [(4, 30), (3, 2), (0, 5), (3, 0), (1, 1), (50, 12)])
