@@ -1,7 +1,7 @@
 """From scores to lists: the n best of each row, ties settled, absent opinions padded; and draws by chance.
 
-The best so far of a row stand in a heap, the worst of them at its root, and only what beats the root enters. Of a
-row of k scores about n log(k / n) ever do, so most of the row is passed over in stretches, a few instructions each.
+The best so far of a row stand in a short list, and only what beats the last of them enters. Of a row of k scores
+about n log(k / n) ever do, so most of the row is passed over in stretches, a few instructions each.
 """
 
 from typing import Any
@@ -14,11 +14,11 @@ from scipy import sparse
 from recommender.engines.tables import Floats, Rows
 from recommender.engines.threads import mapped
 
-STRETCH = 128  # scores compared with the root at once
+STRETCH = 64  # scores compared with the n-th best at once
+LONG = 500  # beyond so many, a row is sorted whole: what enters a list moves half of it
 TILE = (256, 1024)  # rows and columns of products that stand in memory at once: 1 MiB, which caches hold
 PLACES = 10  # the stretch of a list over which artists are capped
-SPARE = 6  # how many more than n are weighed exactly: rounding may have put the n-th best a little too low
-NOWHERE = np.iinfo(np.int64).max  # the column of an empty place in a heap: it loses every tie
+SPARE = 2  # how many more than n are weighed exactly: rounding may have put the n-th best a little too low
 
 Singles = NDArray[np.float32]
 
@@ -29,11 +29,11 @@ def top_n(scores: Floats | Singles, n: int) -> tuple[Rows, Floats]:
     scores : float64 or float32 (m, k), NaN = no opinion.
     Returns columns int64 (m, n), padded with -1, and their scores float64 (m, n), padded with NaN.
     """
-    values, columns = _heaps(len(scores), n, scores.dtype)
-    _offer(np.ascontiguousarray(scores), 0, values, columns)
-    _sort_heaps(values, columns)
-    there = columns != NOWHERE
-    return np.where(there, columns, -1), np.where(there, values, np.nan).astype(np.float64, copy=False)
+    if n > LONG:
+        return _sorted(scores, n)
+    values, columns = _lists(len(scores), n, scores.dtype)
+    _enter(np.ascontiguousarray(scores), 0, values, columns)
+    return columns, np.where(columns >= 0, values, np.nan).astype(np.float64, copy=False)
 
 
 def best_products(
@@ -110,7 +110,7 @@ def _best_of_block(
     left: Singles, right: Singles, n: int, indptr: NDArray[np.integer], indices: NDArray[np.integer]
 ) -> tuple[Rows, Floats]:
     """`best_products` of a few rows, whose excluded columns are given as their part of a CSR."""
-    values, columns = _heaps(len(left), n + SPARE, left.dtype)
+    values, columns = _lists(len(left), n + SPARE, left.dtype)
     cursors, ends = indptr[:-1].astype(np.int64), indptr[1:].astype(np.int64)
     room = np.empty(len(left) * TILE[1], dtype=np.float32)
     for start in range(0, len(right), TILE[1]):
@@ -118,69 +118,54 @@ def _best_of_block(
         tile = room[: len(left) * len(part)].reshape(len(left), len(part))
         np.dot(left, part.T, out=tile)
         _blank(tile, start, cursors, ends, indices)
-        _offer(tile, start, values, columns)
+        _enter(tile, start, values, columns)
     columns.sort(axis=1)
     places, products = top_n(_products(left, right, columns), n)
     return np.where(places >= 0, np.take_along_axis(columns, np.maximum(places, 0), axis=1), -1), products
 
 
-def _heaps(m: int, n: int, dtype: np.dtype[Any]) -> tuple[NDArray[Any], Rows]:
-    """Values (m, n) and columns int64 (m, n) of empty heaps."""
-    return np.full((m, n), -np.inf, dtype=dtype), np.full((m, n), NOWHERE)
+def _sorted(scores: Floats | Singles, n: int) -> tuple[Rows, Floats]:
+    """`top_n` by sorting."""
+    columns, values = np.full((len(scores), n), -1, dtype=np.int64), np.full((len(scores), n), np.nan)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :n]  # NaN stands last
+    best = np.take_along_axis(scores, order, axis=1)
+    columns[:, : order.shape[1]], values[:, : order.shape[1]] = np.where(np.isnan(best), -1, order), best
+    return columns, values
+
+
+def _lists(m: int, n: int, dtype: np.dtype[Any]) -> tuple[NDArray[Any], Rows]:
+    """Values (m, n) and columns int64 (m, n) of lists that are empty yet: -inf at column -1."""
+    return np.full((m, n), -np.inf, dtype=dtype), np.full((m, n), -1, dtype=np.int64)
 
 
 @njit(nogil=True, cache=True)
-def _worse(value: float, column: int, other_value: float, other_column: int) -> bool:
-    """Whether an entry stands below another: the order of lists, backwards."""
-    return value < other_value or (value == other_value and column > other_column)
+def _enter(scores: NDArray[Any], first_column: int, values: NDArray[Any], columns: Rows) -> None:
+    """Bring the best of each row of scores (m, k), whose columns count from `first_column`, into its list.
 
-
-@njit(nogil=True, cache=True)
-def _replace_root(values: NDArray[Any], columns: Rows, n: int, value: float, column: int) -> None:
-    """Put an entry in the place of the worst of the first n, and the new worst at the root."""
-    place, child = 0, 1
-    while child < n:
-        if child + 1 < n and _worse(values[child + 1], columns[child + 1], values[child], columns[child]):
-            child += 1
-        if not _worse(values[child], columns[child], value, column):
-            break
-        values[place], columns[place] = values[child], columns[child]
-        place, child = child, 2 * child + 1
-    values[place], columns[place] = value, column
-
-
-@njit(nogil=True, cache=True)
-def _offer(scores: NDArray[Any], first_column: int, values: NDArray[Any], columns: Rows) -> None:
-    """Bring the best of each row of scores (m, k), whose columns count from `first_column`, into its heap."""
+    Columns come in order, so of those that tie the lower is there first, and stays before the others.
+    """
     m, k = scores.shape
-    n = values.shape[1]
+    last = values.shape[1] - 1
     for row in range(m):
-        own, heap, places = scores[row], values[row], columns[row]
-        root = heap[0]
+        own, best, places = scores[row], values[row], columns[row]
+        bar = best[last]
         for start in range(0, k, STRETCH):
             stop = min(start + STRETCH, k)
             # Without a branch inside, this loop becomes a few wide comparisons; a NaN compares as false.
             any_reaches = False
             for column in range(start, stop):
-                any_reaches |= own[column] >= root
+                any_reaches |= own[column] >= bar
             if not any_reaches:
                 continue
             for column in range(start, stop):
-                if own[column] >= root and _worse(root, places[0], own[column], first_column + column):
-                    _replace_root(heap, places, n, own[column], first_column + column)
-                    root = heap[0]
-
-
-@njit(nogil=True, cache=True)
-def _sort_heaps(values: NDArray[Any], columns: Rows) -> None:
-    """Each row's heap as a list, best first."""
-    m, n = values.shape
-    for row in range(m):
-        heap, places = values[row], columns[row]
-        for last in range(n - 1, 0, -1):
-            value, column = heap[last], places[last]
-            heap[last], places[last] = heap[0], places[0]
-            _replace_root(heap, places, last, value, column)
+                score = own[column]
+                if score >= bar and (score > bar or places[last] < 0):
+                    place = last
+                    while place > 0 and (best[place - 1] < score or places[place - 1] < 0):
+                        best[place], places[place] = best[place - 1], places[place - 1]
+                        place -= 1
+                    best[place], places[place] = score, first_column + column
+                    bar = best[last]
 
 
 @njit(nogil=True, cache=True)
@@ -203,7 +188,7 @@ def _products(left: Singles, right: Singles, columns: Rows) -> Floats:
     products = np.full((m, n), np.nan)
     for row in range(m):
         for place in range(n):
-            if columns[row, place] != NOWHERE:
+            if columns[row, place] >= 0:
                 product = 0.0
                 for axis in range(left.shape[1]):
                     product += np.float64(left[row, axis]) * np.float64(right[columns[row, place], axis])
