@@ -125,7 +125,7 @@ def bound(ratings, model):
     total = 0.5 * (1 + ratings.values.nnz) * np.log(model.precision) - 0.5 * model.precision * (1 + expected)
     for beliefs, prior in ((model.listeners, model.listener_prior), (model.songs, model.song_prior)):
         imagined = IMAGINED * np.trace(np.linalg.inv(prior.covariance)) + np.linalg.slogdet(prior.covariance)[1]
-        total -= divergence(beliefs, prior) + 0.5 * imagined
+        total -= divergence(beliefs, prior) + 0.5 * len(prior.mean) * imagined
     return total
 
 

@@ -29,7 +29,7 @@ from recommender.engines.weighted_mf.wals import Side
 
 BLOCK_FLOATS = 1 << 21  # the largest stack of matrices solved at once: 16 MiB
 SPREAD = 0.1  # of the factors at the start: enough to part them, too little to mislead
-IMAGINED = 0.1  # variance of the one row every prior has seen beforehand: keeps it proper where rows are few
+IMAGINED = 0.1  # variance of the imagined rows, one an unknown, that keep a prior proper where rows are few
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +63,12 @@ class Prior:
 
     @classmethod
     def of(cls, beliefs: "Beliefs") -> "Prior":
-        """The prior under which these beliefs, and one imagined row, are likeliest."""
+        """The prior under which these beliefs are likeliest, and as many imagined rows as a row has unknowns."""
         n, width = beliefs.means.shape
         mean = beliefs.means.mean(axis=0)
         apart = beliefs.means - mean
         within = unpacked(beliefs.covariances.sum(axis=0)[None])[0]
-        return cls(mean, (IMAGINED * np.eye(width) + within + apart.T @ apart) / (1 + n))
+        return cls(mean, (width * IMAGINED * np.eye(width) + within + apart.T @ apart) / (width + n))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,77 @@
+"""The search for hyper-parameters: against random search of the same budget, and how long the default one takes.
+
+A random search is the same search with every trial at random, so both see the same folds, and the same points until
+the Gaussian process takes over. `python -m benchmarks.tuner` prints the figures alone.
+"""
+
+import json
+import sys
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import machine, planted
+from benchmarks.ratings import SITUNES
+from benchmarks.report import Say, table
+from recommender.engines.tables import Tables
+from recommender.engines.weighted_mf.tuning import HyperTuner, Search
+
+SEEDS = range(10)
+WORLD = {"n_listeners": 150, "n_songs": 200, "n_ratings": 6_000}
+# The ranges of the slides but for the iterations, which change nothing that long after the loss has settled.
+GUIDED = HyperTuner(n_iterations=(10, 20), n_counts=3, n_folds=3)
+RANDOM = HyperTuner(n_iterations=(10, 20), n_counts=3, n_folds=3, n_random=GUIDED.n_trials)
+
+
+def measure(say: Say) -> dict[str, Any]:
+    """The best loss of both searches on planted worlds, a seed each; and the default search on the SiTunes ratings."""
+    figures: dict[str, Any] = {"against_random": against_random(say)}
+    if SITUNES.exists():
+        say("the default search on the SiTunes ratings")
+        figures["default"] = default_search()
+    return figures
+
+
+def tables(figures: dict[str, Any]) -> str:
+    """One table, and the time of the default search."""
+    against = figures["against_random"]
+    rows = [[name, against[name]["median"], against[name]["won"]] for name in ("guided", "random")]
+    text = f"{GUIDED.n_trials} trials on planted worlds\n\n{table(['search', 'median best RMSE', 'seeds won'], rows)}"
+    if "default" in figures:
+        default = figures["default"]
+        text += f"\n\n{default['trials']} trials of {default['folds']} folds on SiTunes: {default['seconds']:.0f} s"
+    return text
+
+
+def against_random(say: Say) -> dict[str, Any]:
+    """Best RMSE after the whole budget by seed, the median of them, and how many seeds each search won."""
+    lost: dict[str, list[float]] = {"guided": [], "random": []}
+    for seed in SEEDS:
+        world = Tables.from_frames(ratings=planted.ratings(seed, **WORLD))
+        for name, tuner in (("guided", GUIDED), ("random", RANDOM)):
+            lost[name].append(tuner.search(world, rng=np.random.default_rng(seed)).best.loss)
+        say(f"seed {seed}: {lost['guided'][-1]:.4f} guided, {lost['random'][-1]:.4f} at random")
+    won = np.subtract(lost["random"], lost["guided"])
+    wins = {"guided": int((won > 0).sum()), "random": int((won < 0).sum())}
+    return {name: {"by_seed": values, "median": median(values), "won": wins[name]} for name, values in lost.items()}
+
+
+def default_search() -> dict[str, Any]:
+    """Seconds and outcome of HyperTuner as it comes."""
+    ratings = Tables.from_frames(ratings=pd.read_csv(SITUNES)[["user_id", "song_id", "rating"]])
+    tuner, searches = HyperTuner(), list[Search]()
+    took = machine.seconds(lambda: searches.append(tuner.search(ratings, rng=np.random.default_rng(0))))
+    best = searches[0].best
+    return {
+        "trials": tuner.n_trials,
+        "folds": tuner.n_folds,
+        "seconds": took,
+        "best": {"params": best.params, "loss": best.loss},
+    }
+
+
+if __name__ == "__main__":
+    with machine.same_threads():
+        json.dump(measure(lambda line: print(line, file=sys.stderr)), sys.stdout, indent=2)  # noqa: T201 - progress
