@@ -1,13 +1,22 @@
 """What the band did, for staff to read; publishing and rolling back are actions on a run."""
 
 from django.contrib import admin, messages
-from django.utils.html import format_html_join
+from django.template.loader import render_to_string
+from django.utils.html import format_html, format_html_join
 from unfold.admin import TabularInline
 
 from quasimusic.admin import HouseAdmin, ReadOnly
 from quasimusic.exceptions import QuasimusicError
-from recommender.models import EngineFit, TrainingRun, Weights
+from recommender.models import EngineFit, Evaluation, TrainingRun, Weights
+from recommender.services import evaluation as measuring
 from recommender.services.training import activate_run
+
+
+PICTURES = {
+    "convergence": "The loss of each trial, and the best so far",
+    "dependence": "How the loss depends on each parameter",
+}
+PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"  # opened by itself, it runs and loads nothing
 
 
 class EngineFitInline(ReadOnly, TabularInline):
@@ -64,6 +73,48 @@ class TrainingRunAdmin(ReadOnly, HouseAdmin):
             self.message_user(request, "Published. Lists follow with the next refresh.", messages.SUCCESS)
 
 
+@admin.register(Tuning)
+class TuningAdmin(ReadOnly, HouseAdmin):
+    list_display = ("__str__", "loss", "found", "made_at", "seed")
+    list_filter = ("engine",)
+    fields = ("engine", "made_at", "seed", "loss", "found")
+    readonly_fields = ("loss", "found")
+    change_form_after_template = "recommender/admin/search.html"
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).defer(*PICTURES)
+
+    def get_urls(self):
+        picture = path(
+            "<int:pk>/<str:name>.svg", self.admin_site.admin_view(self.picture), name="recommender_tuning_picture"
+        )
+        return [picture, *super().get_urls()]
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        more = {"trials_of": _trials, "pictures": PICTURES}
+        return super().change_view(request, object_id, form_url, {**more, **(extra_context or {})})
+
+    def picture(self, request, pk, name):
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if name not in PICTURES:
+            raise Http404
+        search = get_object_or_404(Tuning, pk=pk)
+        return HttpResponse(
+            getattr(search, name),
+            content_type="image/svg+xml",
+            headers={"Content-Security-Policy": PICTURE_POLICY, "Cache-Control": "private, max-age=86400"},
+        )
+
+    @admin.display(description="best loss")
+    def loss(self, search):
+        return f"{min(trial['loss'] for trial in search.trials):.4f}"
+
+    @admin.display(description="best parameters")
+    def found(self, search):
+        return _pairs((name, f"{value:.4g}") for name, value in search.best.items())
+
+
 @admin.register(Weights)
 class WeightsAdmin(ReadOnly, HouseAdmin):
     list_display = ("made_at", "strategy", "weights", "reward_means")
@@ -76,6 +127,77 @@ class WeightsAdmin(ReadOnly, HouseAdmin):
     @admin.display(description="mean rewards")
     def reward_means(self, weights):
         return _pairs((engine, f"{earned['mean']:.2f}") for engine, earned in weights.rewards.items())
+
+
+@admin.register(Evaluation)
+class EvaluationAdmin(ReadOnly, HouseAdmin):
+    list_display = ("made_at", "protocol", "k", "best_engine", "hybrid")
+    list_filter = ("protocol",)
+    fields = ("made_at", "protocol", "seed", "k", "figures")
+    readonly_fields = ("figures",)
+
+    @admin.display(description="best engine, its ndcg")
+    def best_engine(self, evaluation):
+        figures = _last_stage(evaluation)
+        name = measuring.best_engine(figures)
+        return f"{name} {_mean(figures[name], 'ndcg')}"
+
+    @admin.display(description="ndcg of the hybrid")
+    def hybrid(self, evaluation):
+        return _mean(_last_stage(evaluation)[measuring.HYBRID], "ndcg")
+
+    @admin.display
+    def figures(self, evaluation):
+        tables = [(_told(n), _table(figures)) for n, figures in measuring.stages(evaluation).items()]
+        return render_to_string("recommender/_figures.html", {"tables": tables})
+
+
+def _last_stage(evaluation):
+    """The figures, of newcomers those after all they told."""
+    return list(measuring.stages(evaluation).values())[-1]
+
+
+def _told(n):
+    return n and f"After {n} {'song' if n == '1' else 'songs'}"
+
+
+def _table(figures):
+    """A row for each metric, a column for each engine, as the theme's tables take it."""
+    measured = measuring.measured(figures)
+    metrics = [
+        metric
+        for metric in (*measuring.ACCURACY, *measuring.BEYOND, *measuring.STARS)
+        if any(metric in each for each in measured.values())
+    ]
+    rows = []
+    for metric in metrics:
+        best = measuring.best(measured, metric)
+        rows.append([metric.replace("_", " "), *(_cell(each.get(metric), best) for each in measured.values())])
+    behind = [_interval(each["less_best"]["ndcg"]) for each in measured.values()]
+    left_out = [f"{name} is left out: {each['left_out']}" for name, each in figures.items() if name not in measured]
+    return {"headers": ["", *measured], "rows": [*rows, ["ndcg less the best engine's", *behind]], "left_out": left_out}
+
+
+def _cell(figure, best):
+    if figure is None:
+        return "-"
+    shown = _interval(figure) if isinstance(figure, dict) else f"{figure:.3f}"
+    return format_html("<strong>{}</strong>", shown) if measuring.mean(figure) == best else shown
+
+
+def _interval(figure):
+    return format_html("{:.3f}<br><small>{:.3f} to {:.3f}</small>", *(figure[name] for name in ("mean", "low", "high")))
+
+
+def _trials(search):
+    """The trials as rows of a table, in the order tried, the best of them told."""
+    names = list(search.trials[0]["params"])
+    best = min(trial["loss"] for trial in search.trials)
+    rows = [
+        [number, *(f"{trial['params'][name]:.4g}" for name in names), f"{trial['loss']:.4f}", trial["loss"] == best]
+        for number, trial in enumerate(search.trials, start=1)
+    ]
+    return {"headers": ["trial", *(name.replace("_", " ") for name in names), "loss"], "rows": rows}
 
 
 def _mean(metrics, name):

@@ -17,7 +17,7 @@ from recommender.engines.base import Engine, Params
 from recommender.engines.core import core
 from recommender.engines.hybrid import Hybrid
 from recommender.engines.likeness import Likeness, song_likeness
-from recommender.engines.metrics import Metrics, RatingPredictor, evaluate, evaluate_ratings
+from recommender.engines.metrics import LESS_IS_BETTER, Metrics, RatingPredictor, evaluate, evaluate_ratings
 from recommender.engines.splits import (
     Newcomers,
     held_ratings,
@@ -46,6 +46,9 @@ COLD = "cold"
 N_TOLD = (0, 1, 3, 5, 10)  # songs a newcomer has told when the band is asked
 MOST_PLACES = 1000
 HYBRID = "hybrid"
+ACCURACY = ("precision", "recall", "ndcg", "map", "mrr", "hit_rate")
+BEYOND = ("novelty", "diversity", "coverage", "gini")
+STARS = ("rmse", "mae")
 JUDGED_BY = "ndcg"
 COMPARED = ("ndcg", "recall")
 
@@ -100,8 +103,20 @@ def measured(figures: Mapping[str, Figures]) -> dict[str, Figures]:
 
 def best_engine(figures: Mapping[str, Figures]) -> str:
     """The engine of the highest mean ndcg, the hybrid apart."""
-    engines = {name: each[JUDGED_BY]["mean"] for name, each in measured(figures).items() if name != HYBRID}
+    engines = {name: mean(each[JUDGED_BY]) for name, each in measured(figures).items() if name != HYBRID}
     return max(engines, key=engines.__getitem__)
+
+
+def mean(figure: Any) -> float:
+    """A figure's mean over listeners; a figure of all lists together is its own."""
+    found: float = figure["mean"] if isinstance(figure, dict) else figure
+    return found
+
+
+def best(figures: Mapping[str, Figures], metric: str) -> float:
+    """The best any of those measured has in a metric."""
+    means = [mean(each[metric]) for each in measured(figures).values() if metric in each]
+    return min(means) if metric in LESS_IS_BETTER else max(means)
 
 
 def _tuned(report: Report) -> Mapping[str, Params]:
@@ -196,9 +211,9 @@ class _Bench:
         figures[HYBRID] = {"weights": band.weights}
         for name, metrics in found.items():
             figures[name] |= metrics.to_dict()
-        best = best_engine(figures)
+        leader = found[best_engine(figures)]
         for name, metrics in found.items():
-            differences = metrics.less(found[best], *COMPARED)
+            differences = metrics.less(leader, *COMPARED)
             figures[name]["less_best"] = {metric: asdict(estimate) for metric, estimate in differences.items()}
         return figures
 

@@ -4,14 +4,10 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from quasimusic.exceptions import QuasimusicError
-from recommender.engines.metrics import LESS_IS_BETTER
 from recommender.services import evaluation
 
-ACCURACY = ("precision", "recall", "ndcg", "map", "mrr", "hit_rate")
-BEYOND = ("novelty", "diversity", "coverage", "gini", "rmse", "mae")
-AT_K = (*ACCURACY, "novelty", "diversity", "coverage", "gini")
 IN_COLD = ("recall", "ndcg", "hit_rate", "novelty", "coverage")
-FIRST, CELL = 11, 17  # characters of the first column and of the others: six of them and it in 120
+FIRST, CELL = 12, 17  # characters of the first column and of the others: six of them and it in 120
 
 NOTE = "mean low:high, the 95% interval of the mean over listeners; * the best of a column"
 
@@ -70,8 +66,8 @@ def _tables(results: dict, k: int) -> str:
     best = evaluation.best_engine(results)
     shortfalls = {name: figures["less_best"] for name, figures in evaluation.measured(results).items() if name != best}
     blocks = [
-        _block(results, ACCURACY, k),
-        _block(evaluation.measured(results), BEYOND, k),
+        _block(results, evaluation.ACCURACY, k),
+        _block(evaluation.measured(results), (*evaluation.BEYOND, *evaluation.STARS), k),
         [
             f"Less {best}, the best engine, on the same listeners:",
             *_block(shortfalls, evaluation.COMPARED, k, marked=False),
@@ -94,26 +90,25 @@ def _block(results: dict, metrics: tuple[str, ...], k: int, *, marked: bool = Tr
     """A line for each engine, a column for each metric that any of them has."""
     measured = evaluation.measured(results)
     there = [metric for metric in metrics if any(metric in figures for figures in measured.values())]
-    best = {metric: _best(measured, metric) for metric in there} if marked else {}
-    titles = [f"{metric}@{k}" if metric in AT_K else metric for metric in there]
+    best = {metric: evaluation.best(measured, metric) for metric in there} if marked else {}
+    titles = [metric if metric in evaluation.STARS else f"{metric}@{k}" for metric in there]
     lines = [" " * FIRST + "".join(f"{title:>{CELL}} " for title in titles)]
     for name, figures in results.items():
         if "left_out" in figures:
-            lines.append(f"{name:{FIRST}} left out: {figures['left_out']}")
-        else:
-            cells = (
-                f"{_cell(figures.get(metric)):>{CELL}}{'*' if best.get(metric) == name else ' '}" for metric in there
-            )
-            lines.append(f"{name:{FIRST}}" + "".join(cells))
+            lines.append(f"{name:{FIRST}}left out: {figures['left_out']}")
+            continue
+        cells = [_cell(figures.get(metric), best.get(metric)) for metric in there]
+        lines.append(f"{name:{FIRST}}" + "".join(cells))
     return [line.rstrip() for line in lines]
 
 
-def _cell(figure: dict | float | None) -> str:
+def _cell(figure: dict | float | None, best: float | None) -> str:
     if figure is None:
-        return "-"
-    if isinstance(figure, float):
-        return _figure(figure)
-    return f"{_figure(figure['mean'])} {_short(figure['low'])}:{_short(figure['high'])}"
+        return f"{'-':>{CELL}} "
+    shown = _figure(evaluation.mean(figure))
+    if isinstance(figure, dict):
+        shown += f" {_short(figure['low'])}:{_short(figure['high'])}"
+    return f"{shown:>{CELL}}{'*' if evaluation.mean(figure) == best else ' '}"
 
 
 def _figure(number: float) -> str:
@@ -122,12 +117,3 @@ def _figure(number: float) -> str:
 
 def _short(number: float) -> str:
     return f"{number:.3f}".replace("0.", ".", 1) if abs(number) < 1 else f"{number:.2f}"
-
-
-def _best(measured: dict, metric: str) -> str:
-    means = {
-        name: figures[metric] if isinstance(figures[metric], float) else figures[metric]["mean"]
-        for name, figures in measured.items()
-        if metric in figures
-    }
-    return (min if metric in LESS_IS_BETTER else max)(means, key=means.__getitem__)
