@@ -15,7 +15,7 @@ from recommender.engines.tables import Floats, Rows
 from recommender.engines.threads import mapped
 
 STRETCH = 64  # scores compared with the n-th best at once
-LONG = 500  # beyond so many, a row is sorted whole: what enters a list moves half of it
+LONG = 300  # beyond so many, a list is cut from a partition: what enters a list moves half of it
 TILE = (256, 1024)  # rows and columns of products that stand in memory at once: 1 MiB, which caches hold
 PLACES = 10  # the stretch of a list over which artists are capped
 SPARE = 2  # how many more than n are weighed exactly: rounding may have put the n-th best a little too low
@@ -30,7 +30,7 @@ def top_n(scores: Floats | Singles, n: int) -> tuple[Rows, Floats]:
     Returns columns int64 (m, n), padded with -1, and their scores float64 (m, n), padded with NaN.
     """
     if n > LONG:
-        return _sorted(scores, n)
+        return _partitioned(scores, n)
     values, columns = _lists(len(scores), n, scores.dtype)
     _enter(np.ascontiguousarray(scores), 0, values, columns)
     return columns, np.where(columns >= 0, values, np.nan).astype(np.float64, copy=False)
@@ -124,12 +124,19 @@ def _best_of_block(
     return np.where(places >= 0, np.take_along_axis(columns, np.maximum(places, 0), axis=1), -1), products
 
 
-def _sorted(scores: Floats | Singles, n: int) -> tuple[Rows, Floats]:
-    """`top_n` by sorting."""
+def _partitioned(scores: Floats | Singles, n: int) -> tuple[Rows, Floats]:
+    """`top_n` of many: all that reach the n-th best are sorted, for a partition picks at will among those that tie."""
     columns, values = np.full((len(scores), n), -1, dtype=np.int64), np.full((len(scores), n), np.nan)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :n]  # NaN stands last
-    best = np.take_along_axis(scores, order, axis=1)
-    columns[:, : order.shape[1]], values[:, : order.shape[1]] = np.where(np.isnan(best), -1, order), best
+    known = np.where(np.isnan(scores), -np.inf, scores)
+    nth = -min(n, scores.shape[1])
+    bars = np.partition(known, nth, axis=1)[:, [nth]] if nth else known
+    rows, candidates = np.nonzero(scores >= bars)
+    found = scores[rows, candidates]
+    order = np.lexsort((candidates, -found, rows))
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    listed = rank < n
+    columns[rows[listed], rank[listed]] = candidates[order][listed]
+    values[rows[listed], rank[listed]] = found[order][listed]
     return columns, values
 
 
