@@ -1,16 +1,18 @@
 """What the band did, for staff to read; publishing and rolling back are actions on a run."""
 
 from django.contrib import admin, messages
-from django.template.loader import render_to_string
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path
 from django.utils.html import format_html, format_html_join
 from unfold.admin import TabularInline
 
 from quasimusic.admin import HouseAdmin, ReadOnly
 from quasimusic.exceptions import QuasimusicError
-from recommender.models import EngineFit, Evaluation, TrainingRun, Weights
+from recommender.models import EngineFit, Evaluation, TrainingRun, Tuning, Weights
 from recommender.services import evaluation as measuring
 from recommender.services.training import activate_run
-
 
 PICTURES = {
     "convergence": "The loss of each trial, and the best so far",
@@ -79,7 +81,7 @@ class TuningAdmin(ReadOnly, HouseAdmin):
     list_filter = ("engine",)
     fields = ("engine", "made_at", "seed", "loss", "found")
     readonly_fields = ("loss", "found")
-    change_form_after_template = "recommender/admin/search.html"
+    change_form_after_template = "recommender/admin/tuning.html"
 
     def get_queryset(self, request):
         return super().get_queryset(request).defer(*PICTURES)
@@ -90,9 +92,9 @@ class TuningAdmin(ReadOnly, HouseAdmin):
         )
         return [picture, *super().get_urls()]
 
-    def change_view(self, request, object_id, form_url="", extra_context=None):
-        more = {"trials_of": _trials, "pictures": PICTURES}
-        return super().change_view(request, object_id, form_url, {**more, **(extra_context or {})})
+    def render_change_form(self, request, context, *args, obj=None, **kwargs):
+        context.update(pictures=PICTURES, trials=_trials(obj))
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def picture(self, request, pk, name):
         if not self.has_view_permission(request):
@@ -133,8 +135,8 @@ class WeightsAdmin(ReadOnly, HouseAdmin):
 class EvaluationAdmin(ReadOnly, HouseAdmin):
     list_display = ("made_at", "protocol", "k", "best_engine", "hybrid")
     list_filter = ("protocol",)
-    fields = ("made_at", "protocol", "seed", "k", "figures")
-    readonly_fields = ("figures",)
+    fields = ("made_at", "protocol", "seed", "k")
+    change_form_after_template = "recommender/admin/evaluation.html"
 
     @admin.display(description="best engine, its ndcg")
     def best_engine(self, evaluation):
@@ -146,10 +148,9 @@ class EvaluationAdmin(ReadOnly, HouseAdmin):
     def hybrid(self, evaluation):
         return _mean(_last_stage(evaluation)[measuring.HYBRID], "ndcg")
 
-    @admin.display
-    def figures(self, evaluation):
-        tables = [(_told(n), _table(figures)) for n, figures in measuring.stages(evaluation).items()]
-        return render_to_string("recommender/_figures.html", {"tables": tables})
+    def render_change_form(self, request, context, *args, obj=None, **kwargs):
+        context.update(tables=[(_told(n), _table(figures)) for n, figures in measuring.stages(obj).items()])
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
 
 def _last_stage(evaluation):
@@ -190,11 +191,15 @@ def _interval(figure):
 
 
 def _trials(search):
-    """The trials as rows of a table, in the order tried, the best of them told."""
-    names = list(search.trials[0]["params"])
+    """What was tried, as a table in the order tried; the best is marked."""
+    names = list(search.best)
     best = min(trial["loss"] for trial in search.trials)
     rows = [
-        [number, *(f"{trial['params'][name]:.4g}" for name in names), f"{trial['loss']:.4f}", trial["loss"] == best]
+        [
+            number,
+            *(f"{trial['params'][name]:.4g}" for name in names),
+            f"{trial['loss']:.4f}{' (best)' if trial['loss'] == best else ''}",
+        ]
         for number, trial in enumerate(search.trials, start=1)
     ]
     return {"headers": ["trial", *(name.replace("_", " ") for name in names), "loss"], "rows": rows}
