@@ -37,13 +37,13 @@ def record() -> dict[str, Any]:
 
 
 @contextmanager
-def same_threads() -> Iterator[int]:
-    """N_THREADS for everybody: ours by `bounded`, BLAS and OpenMP of the others by their runtimes.
+def same_threads() -> Iterator[None]:
+    """N_THREADS for everybody: ours by `bounded`, which pins BLAS to one in each, and OpenMP's by its own limit.
 
-    What starts threads of its own is told the number yielded.
+    What starts threads in another way is told N_THREADS.
     """
-    with bounded(N_THREADS), threadpool_limits(N_THREADS):
-        yield N_THREADS
+    with threadpool_limits(N_THREADS, user_api="openmp"), bounded(N_THREADS):
+        yield
 
 
 def speeds(n_factors: int) -> dict[str, float]:

@@ -21,12 +21,6 @@ def write(name: str, machine: Mapping[str, Any], figures: Mapping[str, Any], fol
     return path
 
 
-def read(name: str, folder: Path = RESULTS) -> dict[str, Any] | None:
-    """What `write` wrote, None where nothing was measured yet."""
-    path = folder / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
-
-
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table; numbers with three figures, on the right."""
     numeric = [all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(header))]

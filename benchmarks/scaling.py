@@ -1,0 +1,66 @@
+"""How an iteration of weighted_mf grows with the entries: measured from half a million to 25 million."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks import machine, matrices
+from benchmarks.objective import N_FACTORS, SOLVERS, iterate, problem
+from benchmarks.report import ROOT, Say, table
+
+ENTRIES = (500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000)
+ENTRIES_A_LISTENER = 50
+N_SONGS = 20_000
+SOLVER = SOLVERS[-1]
+PICTURE = ROOT / "docs" / "pictures" / "scaling.svg"
+
+
+def measure(say: Say) -> dict[str, Any]:
+    """Seconds of the second iteration at each size, the slope through them on log scales, and a picture."""
+    seconds = []
+    for n_entries in ENTRIES:
+        seconds.append(_second_iteration(n_entries))
+        say(f"{n_entries:,} entries: {seconds[-1]:.2f} s an iteration")
+    slope, level = np.polyfit(np.log(ENTRIES), np.log(seconds), 1)
+    figures = {
+        "solver": SOLVER,
+        "entries": list(ENTRIES),
+        "seconds": seconds,
+        "slope": float(slope),
+        "level": float(level),
+    }
+    draw(figures)
+    return figures
+
+
+def tables(figures: dict[str, Any]) -> str:
+    """Sizes, seconds and what an entry costs."""
+    rows = [
+        [f"{n:,}", f"{n // ENTRIES_A_LISTENER:,}", seconds, 1e9 * seconds / n]
+        for n, seconds in zip(figures["entries"], figures["seconds"], strict=True)
+    ]
+    header = ["entries", "listeners", "s an iteration", "ns an entry"]
+    return f"{table(header, rows)}\n\nSlope on log scales: {figures['slope']:.2f} (1 is a straight line through zero)."
+
+
+def draw(entries: np.ndarray, seconds: np.ndarray, slope: float, level: float) -> None:
+    """Seconds over entries on log scales, with the line through them; the same figures give the same file."""
+    with mpl.rc_context({"svg.hashsalt": "scaling", "font.size": 9}):
+        figure = Figure(figsize=(6, 3.6), layout="constrained")
+        axes = figure.subplots()
+        axes.loglog(entries, np.exp(level) * entries**slope, color="0.7", label=f"slope {slope:.2f}")
+        axes.loglog(entries, seconds, "o", color="black", label=f"measured ({SOLVER}, K = {N_FACTORS})")
+        axes.set_xlabel("entries (a listener and a song)")
+        axes.set_ylabel("seconds an iteration")
+        axes.grid(visible=True, which="major", color="0.9")
+        axes.legend(frameon=False)
+        figure.savefig(PICTURE, metadata={"Date": None})
+
+
+def _second_iteration(n_entries: int) -> float:
+    """The first one lays out the other side and warms up."""
+    steps = iterate(problem(matrices.plays(n_entries // ENTRIES_A_LISTENER, N_SONGS, n_entries)), SOLVER)
+    next(steps)
+    return machine.seconds(lambda: next(steps))
