@@ -20,7 +20,7 @@ _EDIT = _each(("add", "change", "delete", "view"), "catalog", CATALOGUE)
 _ANALYSE = (
     _each(("view",), "catalog", CATALOGUE)
     | _each(("view",), "listening", ("play", "history", "rating", "impression"))
-    | _each(("view",), "recommender", ("trainingrun", "enginefit", "evaluation", "weights"))
+    | _each(("view",), "recommender", ("trainingrun", "enginefit", "tuning", "evaluation", "weights"))
 )
 _ADMINISTER = (
     _EDIT

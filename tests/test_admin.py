@@ -13,6 +13,7 @@ from accounts.grants import ADMINISTRATORS, ANALYSTS, EDITORS
 from accounts.models import Listener
 from catalog.models import Album, Artist, Genre, Mood, Song
 from listening.models import History, Impression, Play, Rating
+from recommender.models import Tuning
 
 pytestmark = pytest.mark.django_db
 
@@ -126,6 +127,71 @@ def test_moods_are_renamed_and_deleted_but_not_made_by_hand(client, staff):
     assert (mood.name, mood.slug) == ("Sunday morning", slug)
     assert client.post(page(Mood, "delete", mood.pk), {"post": "yes"}).status_code == 302
     assert Song.objects.get().mood is None
+
+
+@pytest.fixture
+def search():
+    """A stored search for parameters of two trials."""
+    tried = [
+        ({"rating_regularisation": 0.25, "rating_factors": 20}, 0.93),
+        ({"rating_regularisation": 1.0, "rating_factors": 33}, 0.891),
+    ]
+    return Tuning.objects.create(
+        engine="weighted_mf",
+        made_at=timezone.now(),
+        seed=1,
+        best=tried[1][0],
+        trials=[{"params": params, "loss": loss} for params, loss in tried],
+        convergence="<svg xmlns='http://www.w3.org/2000/svg' id='c'/>",
+        dependence="<svg xmlns='http://www.w3.org/2000/svg' id='d'/>",
+    )
+
+
+def picture_of(search, name):
+    return reverse("admin:recommender_tuning_picture", args=[search.pk, name])
+
+
+@pytest.mark.parametrize("group", [ANALYSTS, ADMINISTRATORS])
+def test_a_search_for_parameters_is_shown_with_its_pictures_and_trials(client, staff, search, group):
+    staff(group)
+    listed = client.get(page(Tuning, "changelist")).content.decode()
+    for shown in ("weighted_mf, 2 trials", "0.8910", "rating_factors 33"):
+        assert shown in listed
+    opened = client.get(page(Tuning, "change", search.pk)).content.decode()
+    for name, mark in (("convergence", b"id='c'"), ("dependence", b"id='d'")):
+        assert f'src="{picture_of(search, name)}"' in opened
+        answer = client.get(picture_of(search, name))
+        assert answer["Content-Type"] == "image/svg+xml"
+        assert answer["Content-Security-Policy"].startswith("default-src 'none'")
+        assert mark in answer.content
+    for cell in ("0.9300", "0.25", "0.8910 (best)"):
+        assert cell in opened
+
+
+def test_nobody_writes_a_search(client, staff, search):
+    staff(ADMINISTRATORS)
+    assert client.get(page(Tuning, "add")).status_code == 403
+    assert client.get(page(Tuning, "delete", search.pk)).status_code == 403
+    assert client.post(page(Tuning, "change", search.pk), {}).status_code == 403
+
+
+def test_pictures_of_a_search_are_for_those_who_may_see_it(client, staff, search):
+    assert client.get(picture_of(search, "convergence")).status_code == 302
+    staff(EDITORS)
+    assert client.get(picture_of(search, "convergence")).status_code == 403
+    assert client.get(page(Tuning, "change", search.pk)).status_code in (302, 403)
+    staff(ANALYSTS)
+    assert client.get(picture_of(search, "engine")).status_code == 404
+    gone = picture_of(search, "convergence")
+    search.delete()
+    assert client.get(gone).status_code == 404
+
+
+def test_a_list_of_searches_reads_no_picture(client, staff, search, django_assert_max_num_queries):
+    staff(ANALYSTS)
+    with django_assert_max_num_queries(50) as queries:
+        client.get(page(Tuning, "changelist"))
+    assert not [query for query in queries.captured_queries if "convergence" in query["sql"]]
 
 
 def test_search_finds_as_the_site_does(client, staff):
