@@ -25,7 +25,7 @@ from recommender.engines import ENGINES
 from recommender.engines.base import Engine, Params, Reason, check_length, row_of_current, unwanted
 from recommender.engines.feedback import accuracy_weights, uniform_weights
 from recommender.engines.metrics import evaluate
-from recommender.engines.opinions import Opinions, standardise
+from recommender.engines.opinions import Opinions
 from recommender.engines.ranking import capped_top_n, top_n
 from recommender.engines.splits import split
 from recommender.engines.tables import Floats, Rows, Tables
@@ -175,14 +175,8 @@ class Hybrid:
         return tuple(sorted(reasons, key=lambda reason: -reason.share))
 
     def _opinions(self, listener_rows: Rows, current_row: int | None) -> Opinions:
-        known = self.tables.known[listener_rows]
-        z = np.empty((len(self.engines), *known.shape))
-        weights = np.zeros((len(listener_rows), len(self.engines)))
-        for place, (name, engine) in enumerate(self.engines.items()):
-            speaking = standardise(engine.score_rows(listener_rows, current_row), known, z[place])
-            weights[speaking, place] = self.weights[name]
-        total = weights.sum(axis=1, keepdims=True)
-        return Opinions(z, weights / np.where(total > 0, total, 1.0))
+        said = [engine.score_rows(listener_rows, current_row) for engine in self.engines.values()]
+        return Opinions.of(said, self.tables.known[listener_rows], [self.weights[name] for name in self.engines])
 
     def _best(self, scores: Floats, n: int) -> tuple[Rows, Floats]:
         if self.max_per_artist is None:

@@ -1,33 +1,54 @@
 """What several engines think, on one scale, and what they say together (see `hybrid` for why it is so)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.engines.tables import Floats, Rows
 
 ROUNDING = 1e-12  # of the mean: a deviation below it is rounding, and dividing by it would make opinions of nothing
+ROWS = 4  # averaged at once: their sums stay in the cache from engine to engine
 
 
 @dataclass(frozen=True, eq=False)
 class Opinions:
-    """What the engines think, on one scale.
+    """What the engines think of all songs, and the scale it is brought to: z = (score - mean) * factor.
 
-    z : float64 (engines, m, n_songs), standardised scores, NaN = no opinion.
+    said : of each engine its scores (m, n_songs), NaN = no opinion.
+    means, factors : float64 (m, engines).
     weights : float64 (m, engines), of each engine for each listener, summing to 1 where any engine has an opinion.
     """
 
-    z: Floats
+    said: tuple[Floats, ...]
+    means: Floats
+    factors: Floats
     weights: Floats
+
+    @classmethod
+    def of(cls, said: Sequence[Floats], known: sparse.csr_array, weights: Sequence[float]) -> Self:
+        """These engines' scores, standardised over the songs not yet known; who says nothing gives the weight away.
+
+        known : CSR (m, n_songs), its entries. weights : of each engine, >= 0.
+        """
+        moments = [scale(scores, known) for scores in said]
+        means, factors, n_opinions = (np.stack(each, axis=1) for each in zip(*moments, strict=True))
+        speaking = np.where(n_opinions > 0, weights, 0.0)
+        total = speaking.sum(axis=1, keepdims=True)
+        return cls(tuple(said), means, factors, speaking / np.where(total > 0, total, 1.0))
 
     def scores(self) -> Floats:
         """The weighted average, float64 (m, n_songs), NaN = no opinion."""
-        scores = np.empty(self.z.shape[1:])
-        _average(self.z, self.weights, scores)
-        return scores
+        average = np.full(self.said[0].shape, np.nan)
+        for start in range(0, len(average), ROWS):
+            chunk = slice(start, start + ROWS)
+            for place, scores in enumerate(self.said):
+                factors = self.factors[chunk, place] * self.weights[chunk, place]
+                _add(scores[chunk], self.means[chunk, place], factors, average[chunk])
+        return average
 
     def shares(self, song_rows: Rows) -> Floats:
         """Each engine's part in raising these songs, float64 (m, n, engines), >= 0, summing to 1; 0 at padding.
@@ -35,48 +56,44 @@ class Opinions:
         song_rows : int64 (m, n), -1 = padding. What speaks for a song counts; where nothing does, the weights of
         those who spoke stand.
         """
-        chosen = np.take_along_axis(self.z, np.maximum(song_rows, 0)[None], axis=2).transpose(1, 2, 0)
-        weights = np.where(np.isnan(chosen), 0.0, self.weights[:, None, :])
-        raised = weights * np.maximum(np.nan_to_num(chosen), 0.0)
+        rows = np.maximum(song_rows, 0)
+        chosen = np.stack([np.take_along_axis(scores, rows, axis=1) for scores in self.said], axis=2)
+        z = (chosen - self.means[:, None, :]) * self.factors[:, None, :]
+        weights = np.where(np.isnan(z), 0.0, self.weights[:, None, :])
+        raised = weights * np.maximum(np.nan_to_num(z), 0.0)
         parts = np.where(raised.any(axis=2, keepdims=True), raised, weights)
         parts[song_rows < 0] = 0.0
         total = parts.sum(axis=2, keepdims=True)
         return parts / np.where(total > 0, total, 1.0)
 
 
-def standardised(scores: Floats, known: sparse.csr_array) -> Floats:
-    """Scores (m, n_songs) less the mean and over the standard deviation of each row's songs not yet known.
+def scale(scores: Floats, known: sparse.csr_array) -> tuple[Floats, Floats, Rows]:
+    """What brings each row of scores (m, n_songs) to mean 0 and deviation 1 over its songs not yet known.
 
     known : CSR (m, n_songs), its entries.
-    Rows whose unknown songs all score the same, or that have none, say 0 wherever they say anything.
+    Returns the means and the factors, float64 (m,), and of how many songs, known ones among them, each row has an
+    opinion. The factor is 0 where the unknown songs all score the same, or there are none.
     """
-    z = np.empty(scores.shape)
-    standardise(scores, known, z)
-    return z
-
-
-def standardise(scores: Floats, known: sparse.csr_array, z: Floats) -> NDArray[np.bool_]:
-    """As `standardised`, written into z, float64 (m, n_songs). Returns which rows say anything, bool (m,)."""
-    assert scores.shape == known.shape == z.shape, (scores.shape, known.shape, z.shape)
-    speaking = np.zeros(len(scores), dtype=np.bool_)
-    _standardise(scores, known.indptr.astype(np.int64), known.indices.astype(np.int64), z, speaking)
-    return speaking
+    assert scores.shape == known.shape, (scores.shape, known.shape)
+    means, factors, n_opinions = np.empty(len(scores)), np.empty(len(scores)), np.empty(len(scores), dtype=np.int64)
+    _scale(scores, known.indptr.astype(np.int64), known.indices.astype(np.int64), means, factors, n_opinions)
+    return means, factors, n_opinions
 
 
 # The order of a sum is left to the compiler ("reassoc", "contract"), which is what makes it wide; NaN stays NaN.
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _standardise(scores: Floats, indptr: Rows, indices: Rows, z: Floats, speaking: NDArray[np.bool_]) -> None:
+def _scale(scores: Floats, indptr: Rows, indices: Rows, means: Floats, factors: Floats, n_opinions: Rows) -> None:
     m, n_songs = scores.shape
     counted = np.ones(n_songs)
     for row in range(m):
-        own, spread = scores[row], z[row]
-        counted[indices[indptr[row] : indptr[row + 1]]] = 0.0
-        total, n_spoken, n_opinions = 0.0, 0.0, 0
+        own, known = scores[row], indices[indptr[row] : indptr[row + 1]]
+        counted[known] = 0.0
+        total, n_spoken, n_known = 0.0, 0.0, 0.0
         for song in range(n_songs):
-            spoken = own[song] == own[song]
-            n_opinions += spoken
-            n_spoken += counted[song] if spoken else 0.0
-            total += counted[song] * own[song] if spoken else 0.0
+            spoken = 1.0 if own[song] == own[song] else 0.0
+            n_known += spoken * (1.0 - counted[song])
+            n_spoken += spoken * counted[song]
+            total += counted[song] * own[song] if own[song] == own[song] else 0.0
         mean = total / max(n_spoken, 1.0)
         squares = 0.0
         for song in range(n_songs):
@@ -84,25 +101,18 @@ def _standardise(scores: Floats, indptr: Rows, indices: Rows, z: Floats, speakin
             squares += counted[song] * difference * difference if own[song] == own[song] else 0.0
         deviation = np.sqrt(squares / max(n_spoken, 1.0))
         flat = deviation <= ROUNDING * max(abs(mean), 1e-290)
-        factor = 0.0 if flat else 1.0 / deviation
-        for song in range(n_songs):
-            spread[song] = (own[song] - mean) * factor
-        counted[indices[indptr[row] : indptr[row + 1]]] = 1.0
-        speaking[row] = n_opinions > 0
+        counted[known] = 1.0
+        means[row], factors[row] = mean, 0.0 if flat else 1.0 / deviation
+        n_opinions[row] = int(n_spoken + n_known)
 
 
 @njit(nogil=True, cache=True)
-def _average(z: Floats, weights: Floats, scores: Floats) -> None:
-    n_engines, m, n_songs = z.shape
-    heard = np.empty(n_songs, dtype=np.bool_)
+def _add(scores: Floats, means: Floats, factors: Floats, sums: Floats) -> None:
+    """Add (score - mean) * factor wherever there is a score; a sum is NaN until something is added."""
+    m, n_songs = scores.shape
     for row in range(m):
-        total = scores[row]
-        total[:], heard[:] = 0.0, False
-        for engine in range(n_engines):
-            own, weight = z[engine, row], weights[row, engine]
-            for song in range(n_songs):
-                spoken = own[song] == own[song]
-                heard[song] |= spoken
-                total[song] += weight * own[song] if spoken else 0.0
+        own, its_sums, mean, factor = scores[row], sums[row], means[row], factors[row]
         for song in range(n_songs):
-            total[song] = total[song] if heard[song] else np.nan
+            added = (own[song] - mean) * factor
+            before = its_sums[song]
+            its_sums[song] = added if before != before else before + (added if added == added else 0.0)

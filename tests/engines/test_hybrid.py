@@ -17,7 +17,6 @@ from recommender.engines import ENGINES
 from recommender.engines import hybrid as hybrid_module
 from recommender.engines.hybrid import Hybrid, fit_engines
 from recommender.engines.metrics import evaluate
-from recommender.engines.opinions import Opinions, standardised
 from recommender.engines.ranking import capped_top_n
 from recommender.engines.splits import split
 from recommender.engines.tables import Tables
@@ -87,41 +86,6 @@ def test_an_engine_without_its_table_is_left_out_by_name(world):
 def test_nothing_to_learn_from_is_said():
     with pytest.raises(TableNeeded, match="no engine has what it needs"):
         fit_engines(Tables.from_frames(), rng=np.random.default_rng(0))
-
-
-def test_a_silent_engine_gives_its_weight_and_an_absent_opinion_is_average():
-    z = np.array([[[2.0, NAN, NAN]], [[NAN, NAN, NAN]], [[1.0, 1.5, NAN]]])
-    scores = Opinions(z, np.array([[0.5, 0.0, 0.5]])).scores()
-    np.testing.assert_allclose(scores, [[1.5, 0.75, NAN]])
-
-
-def test_one_engines_outlier_does_not_beat_what_many_agree_on():
-    z = np.zeros((5, 1, 3))
-    z[:, 0, 0] = 1.2
-    z[1:, 0, 1] = NAN
-    z[0, 0, 1] = 4.0
-    scores = Opinions(z, np.full((1, 5), 0.2)).scores()
-    assert scores[0, 0] > scores[0, 1]
-
-
-def test_shares_by_hand():
-    z = np.array([[[2.0, -1.0, NAN]], [[1.0, -2.0, NAN]], [[-1.0, NAN, NAN]]])
-    shares = Opinions(z, np.array([[0.5, 0.25, 0.25]])).shares(np.array([[0, 1, -1]]))
-    np.testing.assert_allclose(shares[0], [[0.8, 0.2, 0.0], [2 / 3, 1 / 3, 0.0], [0.0, 0.0, 0.0]])
-
-
-def test_standardised_over_what_is_not_known():
-    scores = np.array([[1.0, 3.0, 100.0, NAN], [2.0, 2.0, 2.0, NAN], [NAN, NAN, NAN, NAN]])
-    known = sparse.csr_array(np.array([[0, 0, 1.0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]))
-    np.testing.assert_allclose(
-        standardised(scores, known), [[-1.0, 1.0, 98.0, NAN], [0.0, 0.0, 0.0, NAN], [NAN, NAN, NAN, NAN]]
-    )
-
-
-@pytest.mark.parametrize("factor", [1e-9, 1e9])
-def test_the_unit_of_a_score_does_not_matter(factor):
-    scores, known = np.random.default_rng(0).normal(size=(3, 8)), sparse.csr_array((3, 8))
-    np.testing.assert_allclose(standardised(factor * scores, known), standardised(scores, known))
 
 
 def test_weights_decide(hybrid, planted):
@@ -228,4 +192,4 @@ def test_listeners_in_batches_are_those_at_once(hybrid, planted, monkeypatch):
     whole = hybrid.blend(planted.users.ids, 5)
     monkeypatch.setattr(hybrid_module, "BATCH_FLOATS", 1)
     for batched, at_once in zip(hybrid.blend(planted.users.ids, 5), whole, strict=True):
-        np.testing.assert_allclose(batched, at_once, atol=1e-9)
+        np.testing.assert_allclose(batched, at_once, atol=1e-6)  # engines may score in single precision
