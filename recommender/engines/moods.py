@@ -30,21 +30,21 @@ N_STARTS = 4
 N_ROUNDS = 300
 CLEARLY = 0.02  # of silhouette: what a new division must gain over the one that stands
 
-WORDS = {  # of a feature that is high and of one that is low
+WORDS = {  # of a feature that is high and of one that is low; "" where that is how most music is
     "energy": ("energetic", "calm"),
     "loudness": ("loud", "soft"),
     "acousticness": ("acoustic", "electric"),
     "danceability": ("danceable", "free-flowing"),
     "valence": ("happy", "sad"),
     "tempo": ("fast", "slow"),
-    "instrumentalness": ("instrumental", "sung"),
-    "speechiness": ("spoken", "tuneful"),
-    "liveness": ("live", "studio-made"),
+    "instrumentalness": ("instrumental", ""),
+    "speechiness": ("spoken", ""),
+    "liveness": ("live", ""),
 }
-ECHOES = {"loudness": "energy"}  # one of the two says it all
+ECHOES = {"loudness": "energy"}  # says nothing where the other is known
 N_WORDS = 2
 STRONG = 0.3  # standard deviations from the mean of all songs
-DOMINATES = 0.5  # the share of a mood's songs from which on their genre is part of its name
+DOMINATES = 2 / 3  # the share of a mood's songs from which on their genre is part of its name
 LONGEST = 100  # signs of a name, before a number that sets it apart
 NAMELESS = "balanced"  # nothing sets it apart
 
@@ -117,7 +117,7 @@ def continued(labels: Rows, before: Rows) -> Rows:
 
 
 def name_moods(songs: SongTable, labels: Rows, *, kept: Mapping[int, str] | None = None) -> tuple[str, ...]:
-    """A name for each mood, all different: the words of what sets it apart most, and the genre that dominates it.
+    """A name for each mood, each of other words: what sets it apart most, and the genre that dominates it.
 
     labels : int64 (n,), -1 for none.
     kept : names that moods have already, by mood; they stay as they are.
@@ -125,7 +125,8 @@ def name_moods(songs: SongTable, labels: Rows, *, kept: Mapping[int, str] | None
     names = dict(kept or {})
     for mood, candidates in enumerate(_descriptions(songs, labels)):
         if mood not in names:
-            names[mood] = next(name for name in candidates if name not in names.values())
+            taken = {_said(name) for name in names.values()}
+            names[mood] = next(name for name in candidates if _said(name) not in taken)
     return tuple(names[mood] for mood in sorted(names))
 
 
@@ -275,6 +276,11 @@ def _distances(sounds: Sounds, centres: Floats) -> Floats:
     return distances
 
 
+def _said(name: str) -> frozenset[str]:
+    """The words of a name, in whatever order."""
+    return frozenset(name.replace(",", " ").split())
+
+
 def _descriptions(songs: SongTable, labels: Rows) -> Iterator[Iterator[str]]:
     """For each mood its possible names, the best first, without end."""
     features, columns = _columns(songs)
@@ -288,19 +294,19 @@ def _descriptions(songs: SongTable, labels: Rows) -> Iterator[Iterator[str]]:
 
 def _words(features: list[str], leanings: Floats) -> list[str]:
     """What sets a mood apart, strongest first. leanings : float64 (c,), the means of its songs as standard scores."""
-    said: dict[str, str] = {}
+    words = []
     for i in np.argsort(-np.abs(leanings), kind="stable"):
-        fact = ECHOES.get(features[i], features[i])
-        if abs(leanings[i]) < STRONG or fact in said:
+        feature = features[i]
+        if abs(leanings[i]) < STRONG or ECHOES.get(feature) in features:
             continue
-        plain = features[i].replace("_", " ")
-        high, low = WORDS.get(features[i], (f"high {plain}", f"low {plain}"))
-        said[fact] = high if leanings[i] > 0 else low
-    return list(said.values())
+        plain = feature.replace("_", " ")
+        high, low = WORDS.get(feature, (f"high {plain}", f"low {plain}"))
+        words.append(high if leanings[i] > 0 else low)
+    return [word for word in words if word]
 
 
 def _genre(songs: SongTable, rows: NDArray[np.bool_]) -> str:
-    """The genre of most of these songs, "" where none is."""
+    """The genre that dominates these songs, "" where none does."""
     sizes = np.bincount(songs.genres[rows & (songs.genres >= 0)], minlength=1)
     return str(songs.genre_names[int(sizes.argmax())]) if sizes.max() >= DOMINATES * rows.sum() else ""
 

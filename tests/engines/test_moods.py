@@ -271,6 +271,16 @@ def test_loud_is_not_said_beside_energetic():
     assert all(not {"energetic", "loud"} <= set(name.split(", ")) for name in name_moods(songs, np.array([0, 1])))
 
 
+def test_what_most_music_is_sets_nothing_apart():
+    songs = songs_of(instrumentalness=[0.0, 0.0, 0.9], valence=[0.2, 0.8, 0.5])
+    assert name_moods(songs, np.arange(3)) == ("sad", "happy", "instrumental")
+
+
+def test_half_the_songs_do_not_name_a_mood_by_their_genre():
+    songs = songs_of(energy=[0.9] * 4 + [0.1], genre=["rock", "rock", "pop", "folk", "folk"])
+    assert name_moods(songs, np.array([0, 0, 0, 0, 1])) == ("energetic", "calm folk")
+
+
 def test_an_unknown_feature_is_named_high_or_low():
     songs = songs_of(deezer_arousal=[-1.0, 1.0])
     assert name_moods(songs, np.array([0, 1])) == ("low deezer arousal", "high deezer arousal")
@@ -279,6 +289,12 @@ def test_an_unknown_feature_is_named_high_or_low():
 def test_names_are_different_where_moods_are_not():
     songs = songs_of(energy=[0.9, 0.9, 0.1, 0.1])
     assert name_moods(songs, np.arange(4)) == ("energetic", "energetic 2", "calm", "calm 2")
+
+
+def test_the_same_words_in_another_order_are_no_other_name():
+    songs = songs_of(energy=[0.2, 0.1, 0.9], acousticness=[0.9, 0.8, 0.1], tempo=[70.0, 90.0, 170.0])
+    assert name_moods(songs, np.arange(3))[1] == "calm, acoustic"
+    assert name_moods(songs, np.arange(3), kept={2: "acoustic, calm"})[1] == "calm, acoustic, slow"
 
 
 def test_a_name_that_is_kept_is_given_to_no_other():
