@@ -187,7 +187,8 @@ def _cell(figure, best):
 
 
 def _interval(figure):
-    return format_html("{:.3f}<br><small>{:.3f} to {:.3f}</small>", *(figure[name] for name in ("mean", "low", "high")))
+    shown = (f"{figure[name]:.3f}" for name in ("mean", "low", "high"))
+    return format_html("{}<br><small>{} to {}</small>", *shown)
 
 
 def _trials(search):

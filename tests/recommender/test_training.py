@@ -1,4 +1,3 @@
-import json
 
 import numpy as np
 import pytest
@@ -192,16 +191,3 @@ def test_the_command_shows_the_search(two_camps, capsys):
     call_command("train_models", engine=["weighted_mf"], tune=True, trials=1)
     assert "trial 1 of 1" in capsys.readouterr().out
     assert Tuning.objects.count() == 1
-
-
-def test_evaluation_prints_every_engine_and_the_hybrid_as_json(two_camps, tmp_path):
-    file = tmp_path / "figures.json"
-    call_command("evaluate_models", json=str(file), verbosity=0)
-    figures = json.loads(file.read_text())
-    assert set(figures) == {*ENGINES, "hybrid"}
-    for row in figures.values():
-        assert 0 <= row["ndcg"]["mean"] <= 1
-        assert 0 <= row["recall"]["mean"] <= 1
-        assert 0 < row["coverage"] <= 1
-    for name in ("user_based", "weighted_mf", "item_based", "hybrid"):
-        assert figures[name]["ndcg"]["mean"] > 1.3 * figures["relevance"]["ndcg"]["mean"]
