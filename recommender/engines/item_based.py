@@ -1,100 +1,89 @@
 """Songs side by side: a linear autoencoder that predicts each song from the listener's other songs.
 
-B minimises |X - X B|^2 + |D^(1/2) B|^2 under diag(B) = 0, in closed form. X holds what listeners like, damped;
-D is diagonal. With P = (X'X + D)^-1, B_ij = -P_ij / P_jj off the diagonal. Where listeners are fewer than
-songs the inverse is taken on their side: with G = X'(I + X D^-1 X')^-1 X (so P = D^-1 - D^-1 G D^-1),
+B minimises |X - X B|^2 + |D^(1/2) B|^2 under diag(B) = 0, see `autoencoder`. X holds what listeners like, damped; D is
+diagonal, d_j = regularisation x the mean of |X_j|^2 over songs + dropout / (1 - dropout) |X_j|^2.
 
-    B_ij = (G_ij / d_i) / (1 - G_jj / d_j),
-
-and no songs x songs array is ever made.
-
-Sources: Steck, "Embarrassingly shallow autoencoders for sparse data" (2019), for the closed form; Steck,
-"Autoencoders that don't overfit towards the identity" (2020), for dropout as a penalty p / (1 - p) diag(X'X).
+Sources: Steck, "Embarrassingly shallow autoencoders for sparse data" (2019), for the model; Steck, "Autoencoders that
+don't overfit towards the identity" (2020), for dropout as a penalty; Ning and Karypis, "SLIM: sparse linear methods for
+top-n recommender systems" (2011), for predicting each song from its nearest alone.
 """
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
+from recommender.engines.autoencoder import dual, primal, sparse_weights
 from recommender.engines.base import Engine, Params, Reason, State
 from recommender.engines.learned import LearnedSongs
 from recommender.engines.preference import damped_repetitions, own_song_reasons, preferences, require_events
 from recommender.engines.tables import Floats, Rows, Tables, id_array
 
-BATCH_SONGS = 1024  # columns of G looked at at once: bounds the dense block to listeners x BATCH_SONGS
+EXACT_SONGS = 1000  # up to here an exact form is quick; beyond, the sparse one ranks better besides
+FORMS = ("auto", "primal", "dual", "sparse")
 
-
-def primal(X: sparse.csr_array, penalty: Floats) -> Floats:
-    """B through the songs x songs inverse, float64 (n, n).
-
-    X : CSR float64 (m, n). penalty : diag(D), float64 (n,), > 0.
-    """
-    P = np.linalg.inv((X.T @ X).toarray() + np.diag(penalty))
-    B: Floats = P / -np.diag(P)
-    np.fill_diagonal(B, 0.0)
-    return B
-
-
-def dual(X: sparse.csr_array, penalty: Floats) -> tuple[Floats, Floats]:
-    """The listeners x listeners inverse and diag(G), float64 (m, m) and (n,); see the head of this module."""
-    inverse = np.linalg.inv(np.eye(X.shape[0]) + ((X / penalty) @ X.T).toarray())
-    columns = X.tocsc()
-    diagonal = np.zeros(X.shape[1])
-    for start in range(0, len(diagonal), BATCH_SONGS):
-        chunk = columns[:, start : start + BATCH_SONGS]
-        diagonal[start : start + BATCH_SONGS] = chunk.multiply(inverse @ chunk).sum(axis=0)
-    return inverse, diagonal
+Singles = NDArray[np.float32]
 
 
 class ItemBased(Engine):
-    """EASE, or EDLAE where `dropout` is above 0, in whichever form inverts the smaller matrix.
+    """EASE, or EDLAE where `dropout` is above 0: exactly, or each song from its `n_companions` nearest alone.
 
-    The state holds either `weights` (B, float32) or, in the dual form, `inverse`, `diagonal` (of G) and X as
-    `data`, `indices`, `indptr`, with `penalty`; `song_ids` names the learned songs.
+    The state holds `song_ids`, the learned songs, and in float32 in the primal form `weights` (B, dense); in the dual
+    form `inverse`, `slack` (1 - G_jj / d_j), `scales` (1 / d), `diagonal` (of G) and the CSR of X as `data`, `indices`,
+    `indptr`; in the sparse form the CSR of B by these three names.
     """
 
     name = "item_based"
     title = "Side by side"
     needs = ()  # history or ratings: one of them is enough
-    defaults: ClassVar[Params] = {"regularisation": 20.0, "dropout": 0.0, "damping": 0.0}
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+    defaults: ClassVar[Params] = {
+        "regularisation": 4.0,
+        "dropout": 0.4,
+        "damping": 0.0,
+        "form": "auto",
+        "n_companions": 100,
+    }
+    ranges: ClassVar[Mapping[str, tuple[float, float] | tuple[str, ...]]] = {
         "regularisation": (1e-6, 1e9),
         "dropout": (0.0, 0.99),
         "damping": (0.0, 1e6),
+        "form": FORMS,
+        "n_companions": (1, 2000),
     }
 
     @classmethod
     def learn(cls, tables: Tables, params: Params, rng: np.random.Generator) -> State:
-        """Closed form; `rng` is not needed. Raises TableNeeded where there are neither plays nor ratings."""
+        """Closed form; `rng` is not needed.
+
+        Raises TableNeeded where there are neither plays nor ratings, EngineFault where float64 is too coarse.
+        """
         require_events(cls.name, tables)
         liked = _liked(tables, params)
         learned = np.unique(liked.indices)
         X = liked[:, learned]
         X = X[np.diff(X.indptr) > 0]
-        squares = X.power(2).sum(axis=0)
-        penalty = params["regularisation"] + params["dropout"] / (1.0 - params["dropout"]) * squares
-        song_ids = id_array(tables.songs.ids[learned])
-        if X.shape[0] >= X.shape[1]:
-            return {"song_ids": song_ids, "weights": primal(X, penalty).astype(np.float32)}
-        inverse, diagonal = dual(X, penalty)
+        form = _form(X.shape) if params["form"] == "auto" else params["form"]
         return {
-            "song_ids": song_ids,
-            "inverse": inverse.astype(np.float32),
-            "diagonal": diagonal,
-            "penalty": penalty,
-            "data": X.data,
-            "indices": X.indices,
-            "indptr": X.indptr,
+            "song_ids": id_array(tables.songs.ids[learned]),
+            **_learned(X, _penalty(X, params), form, params["n_companions"]),
         }
 
+    def _prepare(self) -> None:
+        self._songs = LearnedSongs(pd.Index(self.state["song_ids"]), self.tables.songs)
+        self._liked = self._songs.gather(_liked(self.tables, self.params))
+        n = len(self._songs)
+        if "data" in self.state:
+            arrays = (self.state["data"], self.state["indices"], self.state["indptr"])
+            self._matrix = sparse.csr_array(arrays, shape=(len(self.state["indptr"]) - 1, n))
+
     def score_rows(self, listener_rows: Rows, current_song: int | None = None) -> Floats:
-        """What a listener's other songs predict; NaN for songs not learned and listeners without a learned song."""
-        liked = self._liked[listener_rows]
-        predicted = self._predict(liked)
+        """What a listener's other songs predict; NaN for songs not learned and listeners without a learned song, and
+        in the sparse form where none of their songs has a weight."""
+        liked = self._liked[listener_rows].astype(np.float32)  # as the weights are: a product would widen all of them
+        predicted = self._predict(liked).astype(np.float64)
         predicted[np.diff(liked.indptr) == 0] = np.nan
         return self._songs.spread(predicted)
 
@@ -110,51 +99,80 @@ class ItemBased(Engine):
     def attribute(self, listener_row: int, song_row: int) -> tuple[Rows, Floats]:
         """The listener's song rows int64 (p,) and what each adds to the score of `song_row`, float64 (p,)."""
         own = self._liked[[listener_row]]
-        weights = self._column(int(self._songs.places[song_row]))
-        return self._songs.song_rows[own.indices], own.data * weights[own.indices]
+        weights = self._weights(own.indices, int(self._songs.places[song_row]))
+        return self._songs.song_rows[own.indices], own.data * weights
 
-    def _predict(self, liked: sparse.csr_array) -> Floats:
+    def _predict(self, liked: sparse.csr_array) -> Singles:
+        """liked B, float32 (m, n_learned)."""
         if "weights" in self.state:
-            return np.asarray(liked @ self.state["weights"], dtype=np.float64)
-        scaled = liked / self.state["penalty"]
-        raw = ((scaled @ self._training.T) @ self.state["inverse"]) @ self._training
-        itself = scaled.multiply(self.state["diagonal"]).toarray()
-        return np.asarray((raw - itself) / self._slack, dtype=np.float64)
+            return np.asarray(liked @ self.state["weights"])
+        if "inverse" not in self.state:
+            return _dense(liked @ self._matrix)
+        scaled = liked * self.state["scales"][None, :]
+        predicted = ((scaled @ self._matrix.T) @ self.state["inverse"]) @ self._matrix
+        predicted -= (scaled * self.state["diagonal"][None, :]).toarray()
+        return np.asarray(predicted / self.state["slack"])
 
-    def _column(self, place: int) -> Floats:
-        """Column `place` of B, float64 (n,)."""
+    def _weights(self, places: NDArray[np.integer], place: int) -> Floats:
+        """Column `place` of B at these rows, float64 (p,)."""
         if "weights" in self.state:
-            return np.asarray(self.state["weights"][:, place], dtype=np.float64)
+            return np.asarray(self.state["weights"][places, place], dtype=np.float64)
+        if "inverse" not in self.state:
+            return np.asarray(self._matrix[places][:, [place]].toarray()[:, 0], dtype=np.float64)
         listeners = self._columns[:, [place]]
-        weights = self._columns.T @ (listeners.data @ self.state["inverse"][listeners.indices])
-        weights = weights / self.state["penalty"] / self._slack[place]
-        weights[place] = 0.0
-        return np.asarray(weights, dtype=np.float64)
+        foretold = self._columns[:, places].T @ (self.state["inverse"][:, listeners.indices] @ listeners.data)
+        weights = foretold * self.state["scales"][places] / self.state["slack"][place]
+        return np.where(places == place, 0.0, weights)
 
-    @cached_property
-    def _songs(self) -> LearnedSongs:
-        return LearnedSongs(pd.Index(self.state["song_ids"]), self.tables.songs)
-
-    @cached_property
-    def _liked(self) -> sparse.csr_array:
-        """What the listeners of the tables like among the learned songs, CSR float64 (n_listeners, n_learned)."""
-        return self._songs.gather(_liked(self.tables, self.params))
-
-    @cached_property
-    def _training(self) -> sparse.csr_array:
-        arrays = (self.state["data"], self.state["indices"], self.state["indptr"])
-        return sparse.csr_array(arrays, shape=(len(self.state["inverse"]), len(self.state["song_ids"])))
-
-    @cached_property
+    @property
     def _columns(self) -> sparse.csc_array:
         """X by columns."""
-        return self._training.tocsc()
+        return self._matrix.tocsc()
 
-    @cached_property
-    def _slack(self) -> Floats:
-        """1 - G_jj / d_j: how much of each song its listeners do not already foretell, float64 (n,)."""
-        slack: Floats = 1.0 - self.state["diagonal"] / self.state["penalty"]
-        return slack
+
+def _form(shape: tuple[int, int]) -> str:
+    """The form for an X of this shape: one of the exact ones, by whichever side is smaller, where songs are few."""
+    n_listeners, n_songs = shape
+    if n_songs > EXACT_SONGS:
+        return "sparse"
+    return "dual" if n_listeners < n_songs else "primal"
+
+
+def _penalty(X: sparse.csr_array, params: Params) -> Floats:
+    """diag(D), float64 (n,); in proportion to X'X, so that a regularisation means the same to many plays and to few."""
+    squares = X.power(2).sum(axis=0)
+    penalty: Floats = (
+        params["regularisation"] * squares.sum() / max(len(squares), 1)
+        + params["dropout"] / (1.0 - params["dropout"]) * squares
+    )
+    return penalty
+
+
+def _learned(X: sparse.csr_array, penalty: Floats, form: str, n_companions: int) -> State:
+    """The arrays of B in one of its forms."""
+    if form == "primal":
+        return {"weights": primal(X, penalty).astype(np.float32)}
+    if form == "sparse":
+        return _arrays(sparse_weights(X, penalty, n_companions))
+    inverse, diagonal = dual(X, penalty)
+    return {
+        "inverse": inverse.astype(np.float32),
+        "diagonal": diagonal.astype(np.float32),
+        "slack": (1.0 - diagonal / penalty).astype(np.float32),
+        "scales": (1.0 / penalty).astype(np.float32),
+        **_arrays(X),
+    }
+
+
+def _arrays(matrix: sparse.csr_array) -> State:
+    return {"data": matrix.data.astype(np.float32), "indices": matrix.indices, "indptr": matrix.indptr}
+
+
+def _dense(matrix: sparse.csr_array) -> Singles:
+    """The same, NaN where it has no entry."""
+    dense = np.full(matrix.shape, np.nan, dtype=np.float32)
+    dense[matrix.tocoo().coords] = matrix.data
+    return dense
 
 
 def _liked(tables: Tables, params: Params) -> sparse.csr_array:
