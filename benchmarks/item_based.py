@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks import machine, matrices
 from benchmarks.report import Say, table
 from recommender.engines.autoencoder import dual, primal, sparse_weights
+from recommender.engines.item_based import ItemBased
 
 SHAPES = {  # what each form is for
     "primal": (20_000, 4_000, 600_000),
@@ -19,7 +20,7 @@ SHAPES = {  # what each form is for
     "sparse": (40_000, 25_000, 1_000_000),
 }
 PENALTY = 100.0
-N_COMPANIONS, N_WEIGHTS = 1_000, 100
+N_COMPANIONS = ItemBased.defaults["n_companions"]
 
 
 def measure(say: Say) -> dict[str, Any]:
@@ -49,14 +50,13 @@ def _fits(form: str, played: sparse.csr_array) -> dict[str, Callable[[], Any]]:
     """A call that fits, by whose it is; the closed form of songs x songs is out of reach of the large catalogue."""
     penalty = np.full(played.shape[1], PENALTY)
     theirs = sparse.csr_matrix(played)
-    ours: dict[str, Callable[[], Any]] = {
+    closed: dict[str, Callable[[], Any]] = {
         "primal": lambda: primal(played, penalty),
         "dual": lambda: dual(played, penalty),
-        "sparse": lambda: sparse_weights(played, penalty, N_COMPANIONS, N_WEIGHTS),
     }
-    if form == "sparse":
-        neighbours = CosineRecommender(N_WEIGHTS, num_threads=machine.N_THREADS)
-        peer = {"implicit, item-kNN (cosine)": lambda: neighbours.fit(theirs, show_progress=False)}
-    else:
-        peer = {"irspack, EASE (float32)": lambda: DenseSLIMRecommender(theirs, reg=PENALTY).learn()}
-    return {f"ours, {form}": ours[form], **peer}
+    fits = {"ours, sparse": lambda: sparse_weights(played, penalty, N_COMPANIONS)}
+    if form in closed:
+        fits[f"ours, {form}"] = closed[form]
+        fits["irspack, EASE (float32)"] = lambda: DenseSLIMRecommender(theirs, reg=PENALTY).learn()
+    neighbours = CosineRecommender(N_COMPANIONS, num_threads=machine.N_THREADS)
+    return {**fits, "implicit, item-kNN (cosine)": lambda: neighbours.fit(theirs, show_progress=False)}
