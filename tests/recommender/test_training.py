@@ -1,4 +1,3 @@
-
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
@@ -188,6 +187,18 @@ def test_a_search_is_stored_whole_and_told_trial_by_trial(two_camps):
 
 
 def test_the_command_shows_the_search(two_camps, capsys):
-    call_command("train_models", engine=["weighted_mf"], tune=True, trials=1)
+    ranges = ["--regularisation", "2", "3", "--n-factors", "2", "4", "--n-iterations", "1", "3"]
+    call_command("train_models", "--engine=weighted_mf", "--tune", "--trials=1", "--folds=2", *ranges)
     assert "trial 1 of 1" in capsys.readouterr().out
-    assert Tuning.objects.count() == 1
+    tried = Tuning.objects.get().best
+    assert 2 <= tried["rating_regularisation"] <= 3
+    assert 2 <= tried["rating_factors"] <= 4
+    assert 1 <= tried["rating_iterations"] <= 3
+
+
+@pytest.mark.parametrize("option", ["--folds=1", "--trials=0"])
+def test_a_search_that_cannot_be_is_refused_before_anything_is_written(two_camps, option):
+    with pytest.raises(CommandError, match=r"two folds|n_trials is 0"):
+        call_command("train_models", "--tune", option, verbosity=0)
+    assert not TrainingRun.objects.exists()
+    assert not Tuning.objects.exists()
