@@ -149,17 +149,13 @@ class EvaluationAdmin(ReadOnly, HouseAdmin):
         return _mean(_last_stage(evaluation)[measuring.HYBRID], "ndcg")
 
     def render_change_form(self, request, context, *args, obj=None, **kwargs):
-        context.update(tables=[(_told(n), _table(figures)) for n, figures in measuring.stages(obj).items()])
+        context.update(tables=[(stage, _table(figures)) for stage, figures in measuring.stages(obj).items()])
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
 
 def _last_stage(evaluation):
     """The figures, of newcomers those after all they told."""
     return list(measuring.stages(evaluation).values())[-1]
-
-
-def _told(n):
-    return n and f"After {n} {'song' if n == '1' else 'songs'}"
 
 
 def _table(figures):
@@ -176,7 +172,11 @@ def _table(figures):
         rows.append([metric.replace("_", " "), *(_cell(each.get(metric), best) for each in measured.values())])
     behind = [_interval(each["less_best"]["ndcg"]) for each in measured.values()]
     left_out = [f"{name} is left out: {each['left_out']}" for name, each in figures.items() if name not in measured]
-    return {"headers": ["", *measured], "rows": [*rows, ["ndcg less the best engine's", *behind]], "left_out": left_out}
+    return {
+        "headers": ["", *(name.replace("_", " ") for name in measured)],
+        "rows": [*rows, ["ndcg less the best engine's", *behind]],
+        "left_out": left_out,
+    }
 
 
 def _cell(figure, best):

@@ -92,8 +92,10 @@ def evaluate_band(
 
 
 def stages(evaluation: Evaluation) -> dict[str, dict[str, Figures]]:
-    """Figures by engine, by how many songs newcomers had told; of a split, where none are new, under one blank."""
-    return evaluation.results if evaluation.protocol.startswith(COLD) else {"": evaluation.results}
+    """Figures by engine under the stages they were taken at: of newcomers after each number of songs, else one."""
+    if evaluation.protocol.startswith(COLD):
+        return {_after(n): figures for n, figures in evaluation.results.items()}
+    return {"": evaluation.results}
 
 
 def measured(figures: Mapping[str, Figures]) -> dict[str, Figures]:
@@ -117,6 +119,10 @@ def best(figures: Mapping[str, Figures], metric: str) -> float:
     """The best any of those measured has in a metric."""
     means = [mean(each[metric]) for each in measured(figures).values() if metric in each]
     return min(means) if metric in LESS_IS_BETTER else max(means)
+
+
+def _after(n: str) -> str:
+    return f"After {n} {'song' if n == '1' else 'songs'}"
 
 
 def _tuned(report: Report) -> Mapping[str, Params]:
@@ -162,7 +168,7 @@ class _Bench:
         results = {}
         for n in N_TOLD:
             told = newcomers.told(n)
-            self.report(f"After {n} songs:")
+            self.report(f"{_after(str(n))}:")
             folded_in = {name: engine.on(told) for name, engine in engines.items()}
             results[str(n)] = self._figures(
                 folded_in, weights, held_out, likeness, left_out, passed_over=newcomers.passed_over(n)

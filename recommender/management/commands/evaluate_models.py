@@ -4,6 +4,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from quasimusic.exceptions import QuasimusicError
+from recommender.models import Evaluation
 from recommender.services import evaluation
 
 IN_COLD = ("recall", "ndcg", "hit_rate", "novelty", "coverage")
@@ -47,7 +48,7 @@ class Command(BaseCommand):
             )
         except QuasimusicError as fault:
             raise CommandError(str(fault)) from fault
-        report(_cold_table(measured.results, k) if cold else _tables(measured.results, k))
+        report(_cold_tables(measured) if cold else _tables(measured))
         if json == "-":
             self.stdout.write(_dumps(measured.results))
         elif json:
@@ -61,8 +62,9 @@ def _dumps(results: dict) -> str:
     return json.dumps(results, indent=2)
 
 
-def _tables(results: dict, k: int) -> str:
+def _tables(measured: Evaluation) -> str:
     """How often they are right, what their lists are like, and by how much they fall short of the best engine."""
+    results, k = measured.results, measured.k
     best = evaluation.best_engine(results)
     shortfalls = {name: figures["less_best"] for name, figures in evaluation.measured(results).items() if name != best}
     blocks = [
@@ -74,16 +76,18 @@ def _tables(results: dict, k: int) -> str:
         ],
         [NOTE],
     ]
+    return _joined(blocks)
+
+
+def _cold_tables(measured: Evaluation) -> str:
+    """For each number of songs told a line an engine."""
+    stages = evaluation.stages(measured)
+    blocks = [[f"{stage}:", *_block(figures, IN_COLD, measured.k)] for stage, figures in stages.items()]
+    return _joined([*blocks, [NOTE]])
+
+
+def _joined(blocks: list[list[str]]) -> str:
     return "\n\n".join("\n".join(block) for block in blocks)
-
-
-def _cold_table(results: dict, k: int) -> str:
-    """A line for each number of songs told and each engine."""
-    blocks = [
-        [f"After {n} {'song' if n == '1' else 'songs'}:", *_block(figures, IN_COLD, k)]
-        for n, figures in results.items()
-    ]
-    return "\n\n".join("\n".join(block) for block in [*blocks, [NOTE]])
 
 
 def _block(results: dict, metrics: tuple[str, ...], k: int, *, marked: bool = True) -> list[str]:
