@@ -25,7 +25,7 @@ State = Mapping[str, NDArray[Any]]
 
 WHOLE = (int, np.integer)
 NUMBERS = (int, float, np.integer, np.floating)
-BATCH = 256  # listeners served at once
+BATCH = 512  # listeners served at once
 BLOCK_FLOATS = 1 << 22  # listeners x songs scored at once: 32 MiB
 
 

@@ -16,7 +16,7 @@ from recommender.engines.threads import mapped
 
 STRETCH = 64  # scores compared with the n-th best at once
 LONG = 300  # beyond so many, a list is cut from a partition: what enters a list moves half of it
-TILE = (256, 1024)  # rows and columns of products that stand in memory at once: 1 MiB, which caches hold
+TILE = (512, 512)  # rows and columns of products that stand in memory at once: 1 MiB, which caches hold
 PLACES = 10  # the stretch of a list over which artists are capped
 SPARE = 2  # how many more than n are weighed exactly: rounding may have put the n-th best a little too low
 
@@ -153,26 +153,35 @@ def _enter(scores: NDArray[Any], first_column: int, values: NDArray[Any], column
     """
     m, k = scores.shape
     last = values.shape[1] - 1
+    reaching = np.empty(STRETCH, dtype=np.int64)
     for row in range(m):
         own, best, places = scores[row], values[row], columns[row]
-        bar = best[last]
         for start in range(0, k, STRETCH):
             stop = min(start + STRETCH, k)
-            # Without a branch inside, this loop becomes a few wide comparisons; a NaN compares as false.
-            any_reaches = False
-            for column in range(start, stop):
-                any_reaches |= own[column] >= bar
-            if not any_reaches:
+            if stop == start + STRETCH and not _any_reaches(own, start, best[last]):
                 continue
+            n_reaching = 0
             for column in range(start, stop):
+                reaching[n_reaching] = column
+                n_reaching += own[column] >= best[last]
+            for column in reaching[:n_reaching]:
                 score = own[column]
-                if score >= bar and (score > bar or places[last] < 0):
+                if score > best[last] or places[last] < 0:
                     place = last
                     while place > 0 and (best[place - 1] < score or places[place - 1] < 0):
                         best[place], places[place] = best[place - 1], places[place - 1]
                         place -= 1
                     best[place], places[place] = score, first_column + column
-                    bar = best[last]
+
+
+@njit(nogil=True, cache=True)
+def _any_reaches(scores: NDArray[Any], start: int, bar: float) -> bool:
+    """Whether any of the stretch from `start` on is `bar` or more; a NaN is not."""
+    # Of a length known beforehand and without a branch, the loop becomes a few wide comparisons.
+    reached = False
+    for column in range(start, start + STRETCH):
+        reached |= scores[column] >= bar
+    return reached
 
 
 @njit(nogil=True, cache=True)

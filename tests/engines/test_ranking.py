@@ -98,7 +98,7 @@ def test_products_agree_with_the_slow_twin(seed, shape, n, density, n_nan):
     assert np.array_equal(products, slow_products, equal_nan=True)
 
 
-@pytest.mark.parametrize("tile", [(1, 1), (7, 16), (64, 100), (256, 1024)])
+@pytest.mark.parametrize("tile", [(1, 1), (7, 16), (64, 100), (512, 512)])
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_neither_tiles_nor_threads_change_a_list(monkeypatch, tile, n_threads):
     rng = np.random.default_rng(0)
