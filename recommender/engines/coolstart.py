@@ -13,7 +13,7 @@ from quasimusic.exceptions import TableNeeded
 from recommender.engines.base import BATCH, Engine, Params, Reason, State, unwanted
 from recommender.engines.content import WEIGHTS, learn_content, points
 from recommender.engines.nearest import INDEXED_FROM, Nearest, graph_of
-from recommender.engines.points import Middles, likeness
+from recommender.engines.points import Flags, Middles, likeness
 from recommender.engines.preference import damped_repetitions, own_song_reasons, preferences
 from recommender.engines.ranking import drawn
 from recommender.engines.tables import Floats, Rows, Tables, id_array
@@ -75,9 +75,9 @@ class CoolStart(Engine):
         indexed = self.tables.songs.ids.get_indexer(pd.Index(self.state.get("graph_song_ids", []))).astype(np.int64)
         self._nearest = Nearest.of(self._songs, self.state.get("graph"), indexed)
         self._known = _known_weights(self.tables, self.params["half_life_days"])
-        self._described: NDArray[np.bool_] = self._songs.known.any(axis=1)
+        self._described: Flags = np.asarray(self._songs.known.any(axis=1))
         # A listener whose known songs all lack content has nothing to start from but the picks.
-        self._speaks: NDArray[np.bool_] = self._known @ self._described > 0
+        self._speaks: Flags = self._known @ self._described > 0
         self._picked_songs, self._picked_genres = self.tables.picked, _picked_genres(self.tables)
         self._songs_of_genres = _songs_of_genres(self.tables)
 

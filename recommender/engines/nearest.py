@@ -7,6 +7,7 @@ at after all.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,11 @@ from recommender.engines.ranking import top_n
 from recommender.engines.tables import Floats, Rows
 
 INDEXED_FROM = 50_000  # songs; below, to look at all takes no longer than a few milliseconds
-N_CANDIDATES = 256  # weighed for a middle, beyond those that must not be listed
-MOST_BARRED = 256  # for whom more songs are out of the question, all the others are looked at
+N_CANDIDATES = 320  # weighed for a middle, beyond those asked for and those that must not be listed
+MOST_BARRED = 256  # where more are asked for and barred together, all songs are looked at
+LEAST_KNOWN = 0.5  # of everything, by importance: with less in a middle, the vectors say too little of its likeness
 MOST_OTHERS = 5_000  # songs weighed for every middle because they are too new for the graph
-N_NAME_AXES = 64  # genres and countries are laid on so many axes, in directions all but at right angles
+N_NAME_AXES = 48  # genres and countries are laid on so many axes, in directions all but at right angles
 LINKS, CARE = 16, 64  # of a song in the graph, and how many are considered for them
 SCANNED = 1 << 23  # likenesses worked out at once: 32 MiB
 SPARE = 6  # weighed again beyond those asked for, as single precision may have mistaken their order
@@ -50,6 +52,11 @@ class Nearest:
         outgrown = len(others) > MOST_OTHERS
         return cls(songs, None if graph is None or outgrown else _index_on(graph), indexed, others)
 
+    @cached_property
+    def name_axes(self) -> Floats:
+        """The directions of the names, as the vectors in the index have them."""
+        return _name_axes(self.songs)
+
     def best(self, middles: Middles, n: int, barred: sparse.csr_array) -> tuple[Rows, Floats]:
         """The n songs most like each middle: song rows int64 (m, n), padded with -1, and likeness float64 (m, n),
         padded with NaN. Ties fall to the lower row.
@@ -60,8 +67,8 @@ class Nearest:
         rows, likenesses = np.full((len(middles), n), -1), np.full((len(middles), n), np.nan)
         served = ~middles.known.any(axis=1)  # nothing is like a middle of which nothing is known
         if self.index is not None:
-            few = np.flatnonzero(~served & (np.diff(barred.indptr) + n <= MOST_BARRED))
-            rows[few], likenesses[few] = self._by_index(self.index, middles.rows(few), n, barred[few])
+            suited = np.flatnonzero((np.diff(barred.indptr) + n <= MOST_BARRED) & (_share(middles) >= LEAST_KNOWN))
+            rows[suited], likenesses[suited] = self._by_index(self.index, middles.rows(suited), n, barred[suited])
             served |= rows[:, -1] >= 0  # where it found fewer than n, there may be more
         left = np.flatnonzero(~served)
         step = max(SCANNED // max(len(self.songs), 1), 1)
@@ -77,8 +84,8 @@ class Nearest:
         return self._weighed(middles, n, candidates)
 
     def _by_index(self, index: Index, middles: Middles, n: int, barred: sparse.csr_array) -> tuple[Rows, Floats]:
-        n_candidates = N_CANDIDATES + int(np.diff(barred.indptr).max(initial=0))
-        places = _search(index, vectors_of_middles(middles), n_candidates)
+        n_candidates = N_CANDIDATES + n + int(np.diff(barred.indptr).max(initial=0))
+        places = _search(index, vectors_of_middles(middles, self.name_axes), n_candidates)
         found = np.where(places >= 0, self.indexed[places], -1)
         candidates = np.hstack([found, np.broadcast_to(self.others, (len(middles), len(self.others)))])
         candidates[_among(barred, candidates)] = -1
@@ -104,7 +111,9 @@ def graph_of(songs: Points) -> NDArray[np.uint8]:
         enable_key_lookups=False,
     )
     index.add(np.arange(len(vectors)), vectors, threads=1)
-    return np.frombuffer(index.save(), dtype=np.uint8)
+    stored = index.save()
+    assert stored is not None, "the index was not put into memory"
+    return np.frombuffer(stored, dtype=np.uint8)
 
 
 def vectors_of_songs(songs: Points) -> Singles:
@@ -115,29 +124,36 @@ def vectors_of_songs(songs: Points) -> Singles:
     """
     axes = _name_axes(songs)
     names = (songs.name_scales[songs.codes][:, :, None] * axes[songs.codes]).sum(axis=1)
-    share = songs.known @ songs.importance / max(songs.importance.sum(), np.finfo(float).tiny)
     squares = songs.squares.sum(axis=1)
-    scale = np.sqrt(np.divide(share, squares, out=np.zeros(len(songs)), where=squares > 0))
-    return (np.hstack([songs.line, names]) * scale[:, None]).astype(np.float32)
+    scale = np.sqrt(np.divide(_share(songs), squares, out=np.zeros(len(songs)), where=squares > 0))
+    vectors: Singles = (np.hstack([songs.line, names]) * scale[:, None]).astype(np.float32)
+    return vectors
 
 
-def vectors_of_middles(middles: Middles) -> Singles:
+def vectors_of_middles(middles: Middles, name_axes: Floats) -> Singles:
     """Vectors float32 (m, v) to look for `vectors_of_songs` with."""
-    return np.hstack([middles.line, middles.names @ _name_axes(middles.songs)]).astype(np.float32)
+    return np.hstack([middles.line, middles.names @ name_axes]).astype(np.float32)
+
+
+def _share(points: Points | Middles) -> Floats:
+    """How much of everything is known of each, by importance, 0..1."""
+    importance = points.importance
+    share: Floats = points.known @ importance / max(importance.sum(), np.finfo(float).tiny)
+    return share
 
 
 def _name_axes(songs: Points) -> Floats:
     """A direction for each name, float64 (k + 1, N_NAME_AXES), 0 for the unknown one."""
     # The directions are a fixed part of what an index is, not chance: whoever reads it must have them again.
     axes = np.random.default_rng(0).normal(size=(sum(songs.n_names) + 1, N_NAME_AXES))
-    axes[-1] = 0.0
-    return axes / np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), np.finfo(float).tiny)
+    unit: Floats = axes / np.linalg.norm(axes, axis=1, keepdims=True)
+    unit[-1] = 0.0
+    return unit
 
 
 def _index_on(graph: NDArray[np.uint8]) -> Index:
-    index = Index.restore(memoryview(graph), view=True)
-    assert index is not None, "the stored index is none"
-    index.expansion_search = N_CANDIDATES
+    index = Index.restore(graph.data, view=True, expansion_search=N_CANDIDATES)
+    assert index is not None, "what is stored is no index"
     return index
 
 

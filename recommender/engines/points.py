@@ -130,6 +130,10 @@ class Middles:
     def rows(self, rows: Any) -> "Middles":
         return Middles(self.line[rows], self.names[rows], self.known[rows], self.songs)
 
+    @property
+    def importance(self) -> Floats:
+        return self.songs.importance
+
     @cached_property
     def squares(self) -> Floats:
         """Squared length of each middle in each block, float64 (m, b)."""
@@ -187,9 +191,8 @@ def likeness_of_pairs(middles: Middles, songs: Points, rows: Rows) -> Floats:
 def _shared_per_length(middles: Middles, patterns: Flags) -> Singles:
     """What each middle shares with songs of each pattern, 0..1, over its length in there, float32 (m, p); NaN where
     they share nothing."""
-    importance = middles.songs.importance
-    shared = (middles.known * importance) @ patterns.T
-    of_everything = _per_unit((middles.known @ importance)[:, None])
+    shared = (middles.known * middles.importance) @ patterns.T
+    of_everything = _per_unit((middles.known @ middles.importance)[:, None])
     lengths = np.sqrt(middles.squares @ patterns.T)
     factors = np.where(shared > 0, shared * of_everything * _per_unit(lengths), np.nan)
     return factors.astype(np.float32)
@@ -201,7 +204,8 @@ def _per_length(squares: Singles) -> Singles:
 
 def _per_unit(values: NDArray[Any]) -> NDArray[Any]:
     """1 / value, 0 where it is 0."""
-    return np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
+    inverse: NDArray[Any] = np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
+    return inverse
 
 
 def _patterns(known: Flags) -> tuple[Flags, Codes]:
