@@ -58,7 +58,13 @@ class LearnedSongs:
         assert values.shape[1] == len(self), values.shape
         if self.in_place:
             return values
-        spread = np.full((len(values), len(self.songs)), np.nan, dtype=values.dtype)
-        there = self.places >= 0
-        spread[:, there] = values[:, self.places[there]]
+        if not len(self):
+            return np.full((len(values), len(self.songs)), np.nan, dtype=values.dtype)
+        spread = np.take(values, self.places, axis=1)  # the place -1 takes the last of them
+        spread[:, self._absent] = np.nan
         return spread
+
+    @cached_property
+    def _absent(self) -> Rows:
+        """Rows of the songs that were not learned, int64."""
+        return np.flatnonzero(self.places < 0)
