@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group
@@ -14,9 +15,11 @@ from catalog.models import Song
 from listening.models import History, Rating
 from quasimusic.exceptions import ParameterOutOfRange
 from recommender.engines import ENGINES
+from recommender.management.commands.evaluate_models import Command
 from recommender.models import Evaluation
 from recommender.services import evaluation, training
 
+DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
 ACCURATE = ("user_based", "weighted_mf", "item_based", "hybrid")
 
 
@@ -212,3 +215,12 @@ def test_a_list_of_many_evaluations_costs_as_many_queries_as_one_of_one(
         stored.save()
     with django_assert_max_num_queries(len(first)):
         assert client.get(page("changelist")).status_code == 200
+
+
+def test_the_docs_tell_every_option_split_and_metric():
+    told = re.findall(r"^\| `([\w-]+)", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    ours = Command().create_parser("manage.py", "evaluate_models")._actions
+    plain = Command.__base__().create_parser("manage.py", "any")._actions
+    options = {action.option_strings[-1] for action in ours} - {action.option_strings[-1] for action in plain}
+    metrics = (*evaluation.ACCURACY, *evaluation.BEYOND, *evaluation.STARS)
+    assert sorted(told) == sorted([*options, *evaluation.SPLITS, *metrics])
