@@ -55,10 +55,10 @@ def test_every_picture_and_page_the_documents_link_to_is_there():
     assert [f"{doc.name}: {link}" for doc, link in links if not (doc.parent / link).exists()] == []
 
 
-def test_neither_web_nor_worker_loads_the_optimiser_or_what_draws():
+def test_neither_web_nor_worker_loads_the_optimiser_what_draws_or_the_cluster():
     code = (
         "import sys, django; django.setup(); import recommender.tasks, quasimusic.urls, recommender.admin; "
-        "print({'skopt', 'matplotlib'} & set(sys.modules))"
+        "print({'skopt', 'matplotlib', 'distributed'} & set(sys.modules))"
     )
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "quasimusic.settings"}
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
