@@ -16,7 +16,7 @@ import numpy as np
 from quasimusic.exceptions import TableNeeded
 from recommender.engines.base import Engine, Params, Reason, State, unwanted
 from recommender.engines.preference import own_song_reasons, require_events
-from recommender.engines.ranking import best_products
+from recommender.engines.ranking import Singles, best_products
 from recommender.engines.tables import Floats, Rows, Tables
 from recommender.engines.weighted_mf.heads import (
     LOSSES,
@@ -28,7 +28,7 @@ from recommender.engines.weighted_mf.heads import (
     rating_head,
     rating_task,
 )
-from recommender.engines.weighted_mf.wals import attribute, predict
+from recommender.engines.weighted_mf.wals import attribute
 
 
 class WeightedMF(Engine):
@@ -76,19 +76,24 @@ class WeightedMF(Engine):
 
     def score_rows(self, listener_rows: Rows, current_song: int | None = None) -> Floats:
         """The predicted preference, about 0..1; NaN for songs not learned and listeners without a known song."""
-        head = self._ranking
-        predicted = predict(head.problem.mean, head.listeners(listener_rows), head.side)
-        predicted[np.diff(head.problem.values.indptr)[listener_rows] == 0] = np.nan
-        return head.songs.spread(predicted)
+        left, base = self._folded_in(listener_rows)
+        scores: Floats = np.add(left @ self._ranking.columns.T, base[:, None], dtype=np.float64)
+        return scores
 
     def _best(self, listener_rows: Rows, n: int, current_row: int | None, exclude_heard: bool) -> tuple[Rows, Floats]:
+        left, base = self._folded_in(listener_rows)
+        barred = unwanted(self.tables, listener_rows, current_row, exclude_heard)
+        rows, products = best_products(left, self._ranking.columns, n, barred)
+        return rows, products + base[:, None]
+
+    def _folded_in(self, listener_rows: Rows) -> tuple[Singles, Floats]:
+        """What a song's column is multiplied by, float32 (m, K + 1), NaN for listeners without a known song, and what
+        is added, float64 (m,). In single precision: products are right to about 1e-7."""
         head = self._ranking
         listeners = head.listeners(listener_rows)
-        left = np.column_stack([listeners.factors, np.ones(len(listener_rows))]).astype(np.float32)
+        left: Singles = np.column_stack([listeners.factors, np.ones(len(listener_rows))]).astype(np.float32)
         left[np.diff(head.problem.values.indptr)[listener_rows] == 0] = np.nan
-        barred = unwanted(self.tables, listener_rows, current_row, exclude_heard)
-        rows, products = best_products(left, head.columns, n, barred)
-        return rows, products + (head.problem.mean + listeners.biases)[:, None]
+        return left, (head.mean + listeners.biases).astype(np.float64)
 
     def predict_ratings(self, listener_ids: Iterable[Any], song_ids: Iterable[Any]) -> Floats:
         """The rating each listener would give the song beside it, float64 (n,) in 1..5.
