@@ -42,7 +42,7 @@ class ItemBased(Engine):
     defaults: ClassVar[Params] = {
         "regularisation": 4.0,
         "dropout": 0.4,
-        "damping": 0.0,
+        "damping": 0.1,
         "form": "auto",
         "n_companions": 100,
     }

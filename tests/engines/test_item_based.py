@@ -137,7 +137,7 @@ FORMS = ("primal", "dual", "sparse")
 
 @pytest.mark.parametrize("form", FORMS)
 def test_scores_are_the_matrix_product(planted, form):
-    engine = fit(planted, form=form, dropout=0.0, n_companions=200)
+    engine = fit(planted, form=form, dropout=0.0, damping=0.0, n_companions=200)
     learned = np.unique(planted.known.indices)
     X = item_based_input(planted)[:, learned]
     penalty = np.full(len(learned), 4.0 * X.power(2).sum() / len(learned))
