@@ -16,6 +16,7 @@ from listening.models import History, Rating
 from recommender import cache
 from recommender.engines import ENGINES
 from recommender.models import TrainingRun
+from recommender.services import evaluation
 
 DATA = Path(settings.BASE_DIR).parent / "shared" / "data"
 
@@ -23,6 +24,28 @@ pytestmark = [
     pytest.mark.data,
     pytest.mark.skipif(not DATA.is_dir(), reason=f"research data may not be redistributed; it is looked for in {DATA}"),
 ]
+
+# What each engine's ndcg@10 (split "random", seed 0) must not fall below: a little less than was measured.
+FLOORS = {
+    "taste": {
+        "relevance": 0.027,
+        "coolstart": 0.058,
+        "weighted_mf": 0.091,
+        "user_based": 0.112,
+        "item_based": 0.12,
+        "hybrid": 0.118,
+    },
+    "situnes": {
+        "relevance": 0.05,
+        "coolstart": 0.015,
+        "weighted_mf": 0.56,
+        "user_based": 0.58,
+        "item_based": 0.65,
+        "hybrid": 0.57,
+    },
+}
+STARS_OFF = 0.95  # the most that the rmse of weighted_mf on situnes may be
+BEST_NEIGHBOURS = 0.215  # recall@20 of the best plain neighbour method on the 5-core of taste with features
 
 
 def rows(folder: Path, table: str) -> list[dict[str, str]]:
@@ -38,7 +61,11 @@ def test_everything_goes_in_the_band_learns_and_every_listener_is_served(name, s
     _everything_is_in(DATA / name)
 
     call_command("evaluate_models", json=str(tmp_path / "figures.json"), verbosity=0)
-    _learning_pays(json.loads((tmp_path / "figures.json").read_text()))
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    _learning_pays(figures)
+    _floors_hold(name, figures)
+    if name == "taste":
+        _neighbours_are_beaten()
 
     call_command("train_models", verbosity=0)
     run = TrainingRun.objects.get(is_active=True)
@@ -65,3 +92,20 @@ def _learning_pays(figures: dict) -> None:
     assert set(figures) == {*ENGINES, "hybrid"}
     for name in ("user_based", "weighted_mf", "item_based", "hybrid"):
         assert figures[name]["ndcg"]["low"] > 2 * figures["relevance"]["ndcg"]["mean"], name
+
+
+def _floors_hold(name: str, figures: dict) -> None:
+    below = {
+        engine: (figures[engine]["ndcg"]["mean"], floor)
+        for engine, floor in FLOORS[name].items()
+        if figures[engine]["ndcg"]["mean"] < floor
+    }
+    assert not below
+    if name == "situnes":
+        assert figures["weighted_mf"]["mae"]["mean"] < figures["weighted_mf"]["rmse"]["mean"] < STARS_OFF
+
+
+def _neighbours_are_beaten() -> None:
+    figures = evaluation.evaluate_band(seed=0, k=20, n_core=5).results
+    for name in (evaluation.best_engine(figures), "hybrid"):
+        assert figures[name]["recall"]["mean"] > BEST_NEIGHBOURS, name

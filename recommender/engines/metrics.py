@@ -271,10 +271,11 @@ def hit_rate(hits: Marks) -> Floats:
 def surprise(tables: Tables) -> Floats:
     """Bits it takes to say that a listener knows a song, float64 (n_songs,) >= 0.
 
-    -log2 of the share of listeners who know it; a song nobody knows counts as known to one.
+    -log2 of the share of listeners who know it, of those who know any; a song nobody knows counts as known to one.
     """
     n_knowing = np.bincount(tables.known.indices, minlength=tables.n_songs)
-    bits: Floats = np.log2(np.divide(tables.n_listeners, np.maximum(n_knowing, 1)))
+    n_listeners = max(int((np.diff(tables.known.indptr) > 0).sum()), 1)
+    bits: Floats = np.log2(np.divide(n_listeners, np.maximum(n_knowing, 1)))
     return bits
 
 

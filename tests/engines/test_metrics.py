@@ -90,7 +90,8 @@ def test_a_list_shorter_than_what_is_held_can_be_perfect():
 
 def test_surprise_and_novelty_by_hand():
     history = pd.DataFrame({"user_id": [1, 2, 3, 4, 1], "song_id": [7, 7, 7, 7, 8], "repetition": 1})
-    tables = Tables.from_frames(history=history, songs=pd.DataFrame({"song_id": [7, 8, 9]}))
+    idle = pd.DataFrame({"user_id": [5, 6, 7]})
+    tables = Tables.from_frames(history=history, songs=pd.DataFrame({"song_id": [7, 8, 9]}), users=idle)
     bits = surprise(tables)
     assert bits.tolist() == [0.0, 2.0, 2.0]  # known to all, to one in four, to nobody
     np.testing.assert_array_equal(novelty(np.array([[0, 1], [1, -1], [-1, -1]]), bits), [1.0, 2.0, np.nan])
