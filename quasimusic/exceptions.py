@@ -98,6 +98,12 @@ class TableNeeded(EngineFault):
     """An engine was asked to learn without the table it learns from."""
 
 
+class TrainingDiverged(EngineFault):
+    """What an engine learns is no longer finite; nothing of it is kept."""
+
+    title = "The training came to nothing"
+
+
 class ParameterOutOfRange(EngineFault):
     """A hyper-parameter outside its documented range."""
 

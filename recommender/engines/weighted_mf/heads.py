@@ -21,7 +21,7 @@ from recommender.engines.ranking import Singles
 from recommender.engines.tables import Floats, Rows, Tables, id_array
 from recommender.engines.weighted_mf import variational, wals
 from recommender.engines.weighted_mf.variational import Beliefs, Prior, Ratings
-from recommender.engines.weighted_mf.wals import Problem, Side, Standing, solve_rows, weighted_mean
+from recommender.engines.weighted_mf.wals import HalfStep, Problem, Side, Standing, solve_rows, weighted_mean
 
 RATINGS = "rated_"  # prefix of the rating head's arrays in the state
 LOSSES = ("slides", "scaled", "bayesian")
@@ -99,15 +99,20 @@ class BayesianHead:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A problem to factorise; `song_ids` are those of its columns, `prefix` names what is learned."""
+    """A problem to factorise; `song_ids` are those of its columns, `prefix` names what is learned.
+
+    solver : of the rows' equations, one of wals.SOLVERS. half_step : what computes one.
+    """
 
     prefix: str
     song_ids: NDArray[Any]
     problem: Problem
+    solver: str
+    half_step: HalfStep
 
     def states(self, n_factors: int, rng: np.random.Generator) -> Iterator[State]:
         """What is learned after each iteration, for ever."""
-        for _, songs in wals.iterate(self.problem, n_factors, rng):
+        for _, songs in wals.iterate(self.problem, n_factors, rng, self.solver, self.half_step):
             yield {
                 f"{self.prefix}song_ids": self.song_ids,
                 f"{self.prefix}song_factors": songs.factors,
@@ -142,25 +147,26 @@ class BayesianTask:
             }
 
 
-def ranking_task(tables: Tables, params: Params) -> Task:
+def ranking_task(tables: Tables, params: Params, half_step: HalfStep = wals.half_step) -> Task:
     """What the ranking head learns from these tables."""
     values, weights = _ranking_entries(tables, params)
     learned = np.unique(values.indices)
     values, weights = values[:, learned], weights[:, learned]
     mean = weighted_mean(values, weights, params["w0"])
     problem = Problem(values, weights, params["w0"], params["regularisation"], mean)
-    return Task("", id_array(tables.songs.ids[learned]), problem)
+    return Task("", id_array(tables.songs.ids[learned]), problem, params["solver"], half_step)
 
 
-def rating_task(tables: Tables, params: Params) -> Task | BayesianTask:
+def rating_task(tables: Tables, params: Params, half_step: HalfStep = wals.half_step) -> Task | BayesianTask:
     """What the rating head learns from these tables, which hold ratings."""
-    return bayesian_task(tables) if params["rating_loss"] == "bayesian" else penalised_task(tables, params)
+    return bayesian_task(tables) if params["rating_loss"] == "bayesian" else penalised_task(tables, params, half_step)
 
 
-def penalised_task(tables: Tables, params: Params) -> Task:
+def penalised_task(tables: Tables, params: Params, half_step: HalfStep = wals.half_step) -> Task:
     """What it learns under a penalty, by the loss of the slides or the scaled one."""
     values, song_ids = _rated(tables)
-    return Task(RATINGS, song_ids, _rating_problem(values, params, float(values.data.mean())))
+    problem = _rating_problem(values, params, float(values.data.mean()))
+    return Task(RATINGS, song_ids, problem, params["solver"], half_step)
 
 
 def bayesian_task(tables: Tables) -> BayesianTask:

@@ -28,7 +28,7 @@ from recommender.engines.weighted_mf.heads import (
     rating_head,
     rating_task,
 )
-from recommender.engines.weighted_mf.wals import attribute
+from recommender.engines.weighted_mf.wals import SOLVERS, HalfStep, attribute, half_step
 
 
 class WeightedMF(Engine):
@@ -43,6 +43,7 @@ class WeightedMF(Engine):
         "regularisation": 0.5,
         "w0": 0.1,
         "alpha": 1.0,
+        "solver": "exact",
         "rating_loss": "scaled",
         "rating_factors": 10,
         "rating_iterations": 20,
@@ -54,11 +55,14 @@ class WeightedMF(Engine):
         "regularisation": (1e-6, 1e6),
         "w0": (1e-6, 1.0),
         "alpha": (0.0, 1e6),
+        "solver": SOLVERS,
         "rating_loss": LOSSES,
         "rating_factors": (1, 512),
         "rating_iterations": (1, 1000),
         "rating_regularisation": (1e-6, 1e6),
     }
+
+    half_step: ClassVar[HalfStep] = staticmethod(half_step)  # where one is computed: a subclass may know a cluster
 
     @classmethod
     def learn(cls, tables: Tables, params: Params, rng: np.random.Generator) -> State:
@@ -67,10 +71,10 @@ class WeightedMF(Engine):
         Raises TableNeeded where there are neither plays nor ratings.
         """
         require_events(cls.name, tables)
-        ranking = ranking_task(tables, params).states(params["n_factors"], rng)
+        ranking = ranking_task(tables, params, cls.half_step).states(params["n_factors"], rng)
         state = dict(_last(ranking, params["n_iterations"]))
         if len(tables.ratings):
-            rating = rating_task(tables, params).states(params["rating_factors"], rng)
+            rating = rating_task(tables, params, cls.half_step).states(params["rating_factors"], rng)
             state.update(_last(rating, params["rating_iterations"]))
         return state
 

@@ -14,45 +14,64 @@ half-step costs O(nnz K^2 + rows K^3) and no listeners x songs array ever stands
 Sources: Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets" (2008), for the Gram
 matrix; Koren, "Collaborative filtering with temporal dynamics" (2009), for the biases. The biases are learned
 in the same normal equations: a row's unknowns are [u_i, bu_i] against the design [v_j, 1].
+
+A row's equations are solved exactly, or by a few conjugate gradients from where the row stood an iteration ago: the
+next iteration changes them anyway. The arithmetic is in `kernels`, in single precision; rows are solved in blocks
+over the threads that `threads` allows. A lambda below the resolution of single precision acts as that resolution.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
+from quasimusic.exceptions import TrainingDiverged
 from recommender.engines.tables import Floats, Rows
+from recommender.engines.threads import mapped
+from recommender.engines.weighted_mf.kernels import LANES, Singles, aligned, errors, solve_by_gradients, solve_exactly
 
-BATCH_FLOATS = 1 << 21  # the largest block gathered at once: 16 MiB
+SOLVERS = ("exact", "cg")
+N_STEPS = 3  # of conjugate gradients a half-step
+BLOCK = 1 << 16  # entries solved in one go, a row counting as another ROW
+ROW = 64
+ROWS = 4096  # brought to double precision at once
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """What is learned of one side: factors float64 (n, K) and biases float64 (n,)."""
+    """What is learned of one side: factors float32 (n, K) and biases float32 (n,)."""
 
-    factors: Floats
-    biases: Floats
+    factors: NDArray[np.floating]
+    biases: NDArray[np.floating]
+
+    @classmethod
+    def zeros(cls, n: int, n_factors: int) -> "Side":
+        """Nothing learned yet."""
+        return cls(np.zeros((n, n_factors), dtype=np.float32), np.zeros(n, dtype=np.float32))
 
     @classmethod
     def random(cls, n: int, n_factors: int, rng: np.random.Generator) -> "Side":
         """Small random factors (a start at zero would never move), no biases."""
-        return cls(rng.normal(0.0, 1.0 / np.sqrt(n_factors), (n, n_factors)), np.zeros(n))
+        factors = rng.standard_normal((n, n_factors), dtype=np.float32) / np.float32(np.sqrt(n_factors))
+        return cls(factors, np.zeros(n, dtype=np.float32))
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
     """What a factorisation is asked to approximate.
 
-    values : CSR float64 (m, n), X at the observed entries; a stored 0 is an observed 0.
-    weights : CSR float64 (m, n), W >= 0 at the same entries.
+    values : CSR (m, n), X at the observed entries; a stored 0 is an observed 0.
+    weights : CSR (m, n), W >= 0 at the same entries. Both are kept as float32, on one set of indices.
     w0 : weight of every unobserved entry, >= 0; 0 leaves them out.
     regularisation : lambda, > 0.
-    count_power : p, how a row's lambda grows with its observed entries (one with none counts as having one).
-    bias_share : s, the bias's lambda over the factors', > 0.
     mean : b, the constant of the loss.
     biased : whether rows and columns have a bias of their own.
+    count_power : p, how a row's lambda grows with its observed entries (one with none counts as having one).
+    bias_share : s, the bias's lambda over the factors', > 0.
     """
 
     values: sparse.csr_array
@@ -67,6 +86,10 @@ class Problem:
     def __post_init__(self) -> None:
         assert np.array_equal(self.values.indptr, self.weights.indptr)
         assert np.array_equal(self.values.indices, self.weights.indices)
+        values = _narrow(self.values)
+        object.__setattr__(self, "values", values)  # frozen once it is as documented
+        weights = self.weights.data.astype(np.float32, copy=False)
+        object.__setattr__(self, "weights", _like(values, weights))
 
     @cached_property
     def transposed(self) -> "Problem":
@@ -74,16 +97,18 @@ class Problem:
         return replace(self, values=self.values.T.tocsr(), weights=self.weights.T.tocsr())
 
     @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each row's entries begin, int64 (m + 1,)."""
+        starts: NDArray[np.int64] = self.values.indptr.astype(np.int64)
+        return starts
+
+    @cached_property
     def penalties(self) -> Floats:
         """Lambda of each row, float64 (m,)."""
         counts: Floats = np.maximum(np.diff(self.values.indptr), 1).astype(np.float64)
         return self.regularisation * counts**self.count_power
 
-    def shares(self, n_factors: int) -> Floats:
-        """What the lambda of a row is multiplied by for each of its unknowns, float64 (d,)."""
-        return np.append(np.ones(n_factors), self.bias_share)[: n_factors + self.biased]
-
-    def rows(self, rows: Rows) -> "Problem":
+    def rows(self, rows: Rows | slice) -> "Problem":
         """The same problem for some rows only."""
         return replace(self, values=self.values[rows], weights=self.weights[rows])
 
@@ -92,27 +117,59 @@ class Problem:
 class Standing:
     """The columns while they stand still: all that the rows' normal equations share.
 
-    design : float64 (n, d), what a row's unknowns are multiplied by, d = K + 1 with biases and K without.
-    offset : float64 (n,), what stands beside them: b + bv_j.
-    gram : float64 (d, d), the matrix of a row without observed entries; pull : float64 (d,), its right-hand side.
-    shares : float64 (d,), what a row adds to the matrix's diagonal, over its lambda.
+    factors : float32 (n * width,), the columns' factors one after the other, each padded with zeros to `width`, a
+        multiple of 16.
+    offset : float32 (n,), what stands beside them: b + bv_j.
+    gram : float64 (K + 1, K + 1), the matrix of a row without observed entries, less its penalty, the bias last;
+        pull : float64 (K + 1,), its right-hand side.
     """
 
-    design: Floats
-    offset: Floats
+    factors: Singles
+    offset: Singles
     gram: Floats
     pull: Floats
-    shares: Floats
 
     @classmethod
     def of(cls, problem: Problem, columns: Side) -> "Standing":
         """These columns in this problem."""
-        n = problem.values.shape[1]
-        assert len(columns.factors) == len(columns.biases) == n, (columns.factors.shape, n)
-        design = np.hstack([columns.factors, np.ones((n, int(problem.biased)))])
-        offset = problem.mean + columns.biases
-        gram = problem.w0 * design.T @ design
-        return cls(design, offset, gram, -problem.w0 * design.T @ offset, problem.shares(columns.factors.shape[1]))
+        n, n_factors = columns.factors.shape
+        assert n == len(columns.biases) == problem.values.shape[1], (columns.factors.shape, problem.values.shape)
+        factors = aligned(n * _width(n_factors)).reshape(n, -1)
+        factors[:, :n_factors] = columns.factors
+        factors[:, n_factors:] = 0.0
+        offset = (problem.mean + columns.biases).astype(np.float32)
+        gram, pull = np.zeros((n_factors + 1, n_factors + 1)), np.zeros(n_factors + 1)
+        if problem.w0:
+            one = np.full(n, float(problem.biased), dtype=np.float32)
+            sums, own = factors[:, :n_factors].T, problem.w0 * one[0]
+            gram[:-1, :-1] = problem.w0 * (sums @ sums.T)
+            gram[-1, :-1] = gram[:-1, -1] = problem.w0 * (sums @ one)
+            gram[-1, -1] = own * n
+            pull[:-1], pull[-1] = -problem.w0 * (sums @ offset), -own * offset.sum(dtype=np.float64)
+        return cls(factors.ravel(), offset, gram, pull)
+
+    @property
+    def n_factors(self) -> int:
+        """K"""
+        return len(self.pull) - 1
+
+    def design(self, columns: NDArray[np.integer], biased: bool) -> Floats:
+        """[v_j, 1] of these columns, float64 (p, K + 1); [v_j, 0] without biases."""
+        factors = self.factors.reshape(len(self.offset), -1)[columns, : self.n_factors]
+        return np.column_stack([factors, np.full(len(factors), float(biased))]).astype(np.float64)
+
+    @cached_property
+    def padded(self) -> tuple[Singles, Singles]:
+        """`gram` and `pull` as the kernels take them: the bias at place `width`, its row the last."""
+        width = _width(self.n_factors)
+        places = np.append(np.arange(self.n_factors), width)
+        gram, pull = np.zeros((width + 1, width + LANES)), np.zeros(width + LANES)
+        gram[np.ix_(places, places)] = self.gram
+        pull[places] = self.pull
+        return gram.ravel().astype(np.float32), pull.astype(np.float32)
+
+
+HalfStep = Callable[[Problem, Side, Side, str], Side]
 
 
 def weighted_mean(values: sparse.csr_array, weights: sparse.csr_array, w0: float) -> float:
@@ -122,55 +179,113 @@ def weighted_mean(values: sparse.csr_array, weights: sparse.csr_array, w0: float
     return float(weights.data @ values.data) / total if total else 0.0
 
 
-def half_step(problem: Problem, columns: Side) -> Side:
-    """The exact best rows of `problem` while its `columns` stand still."""
-    return solve_rows(problem, Standing.of(problem, columns))
+def half_step(problem: Problem, columns: Side, start: Side, solver: str = "exact") -> Side:
+    """The best rows of `problem` while its `columns` stand still; see `solve_rows`."""
+    return solve_rows(problem, Standing.of(problem, columns), start, solver)
 
 
-def solve_rows(problem: Problem, standing: Standing) -> Side:
-    """The exact best rows of `problem` against columns that stand still.
+def cut(problem: Problem) -> list[slice]:
+    """All rows of the problem in blocks of about the same work."""
+    work = problem.starts + ROW * np.arange(len(problem.starts))
+    marks = np.arange(BLOCK, work[-1], BLOCK)
+    bounds = np.unique([0, *np.searchsorted(work, marks), len(work) - 1]).tolist()
+    return [slice(first, last) for first, last in pairwise(bounds)]
 
+
+def solve_rows(problem: Problem, standing: Standing, start: Side | None = None, solver: str = "exact") -> Side:
+    """The best rows of `problem` against columns that stand still.
+
+    start : where the rows stood before, from which "cg" goes N_STEPS; "exact" has no use for it.
+    solver : one of SOLVERS.
     A row without observed entries gets what the unobserved ones say, or zeros where w0 is 0.
+    Raises TrainingDiverged where a row comes out infinite or NaN.
     """
-    m, width = problem.values.shape[0], standing.design.shape[1]
-    solved = np.zeros((m, width))
-    for rows in _batches(np.diff(problem.values.indptr), width):
-        entries, present = _entries(problem.values, rows)
-        chosen = problem.values.indices[entries]
-        gathered = standing.design[chosen]
-        surplus = np.where(present, problem.weights.data[entries] - problem.w0, 0.0)
-        target = np.where(present, _target(problem, entries, standing.offset[chosen]), 0.0)
-        transposed = gathered.transpose(0, 2, 1)
-        normal = standing.gram + transposed @ (gathered * surplus[:, :, None])
-        normal += problem.penalties[rows, None, None] * np.diag(standing.shares)
-        right = standing.pull[:, None] + transposed @ target[:, :, None]
-        solved[rows] = np.linalg.solve(normal, right)[:, :, 0]
-    return Side(solved[:, :-1], solved[:, -1]) if problem.biased else Side(solved, np.zeros(m))
+    m = problem.values.shape[0]
+    solved = Side(aligned(m * standing.n_factors).reshape(m, -1), np.zeros(m, dtype=np.float32))
+    if start is not None:
+        solved.factors[:], solved.biases[:] = start.factors, start.biases
+    elif solver == "cg":
+        solved.factors[:] = 0.0
+    gram, pull = standing.padded
+    penalties = problem.penalties.astype(np.float32)
+    columns = problem.values.indices.astype(np.int32, copy=False)
+
+    def solve(block: slice) -> None:
+        system = (
+            problem.starts[block.start : block.stop + 1],
+            columns,
+            problem.values.data,
+            problem.weights.data,
+            np.float32(problem.w0),
+            standing.factors,
+            standing.offset,
+            gram,
+            pull,
+            penalties[block],
+            np.float32(problem.bias_share),
+            np.float32(problem.biased),
+            solved.factors[block],
+            solved.biases[block],
+        )
+        if solver == "cg":
+            solve_by_gradients(*system, N_STEPS)
+        else:
+            solve_exactly(*system)
+
+    mapped(solve, cut(problem))
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(solved.factors.sum() + solved.biases.sum())
+    if not finite:
+        raise TrainingDiverged("the factors are no longer finite; raise the regularisation or lower the weights")
+    return solved
 
 
-def iterate(problem: Problem, n_factors: int, rng: np.random.Generator) -> Iterator[tuple[Side, Side]]:
-    """Listeners and songs after each full iteration (two half-steps), for ever."""
-    songs = Side.random(problem.values.shape[1], n_factors, rng)
+def iterate(
+    problem: Problem,
+    n_factors: int,
+    rng: np.random.Generator,
+    solver: str = "exact",
+    half_step: HalfStep = half_step,
+) -> Iterator[tuple[Side, Side]]:
+    """Listeners and songs after each full iteration (two half-steps), for ever.
+
+    half_step : what computes one, should it be another than this module's.
+    """
+    m, n = problem.values.shape
+    listeners, songs = Side.zeros(m, n_factors), Side.random(n, n_factors, rng)
     while True:
-        listeners = half_step(problem, songs)
-        songs = half_step(problem.transposed, listeners)
+        listeners = half_step(problem, songs, listeners, solver)
+        songs = half_step(problem.transposed, listeners, songs, solver)
         yield listeners, songs
 
 
 def loss(problem: Problem, rows: Side, columns: Side) -> float:
     """L, exactly, in O(nnz K + (m + n) K^2)."""
-    left = np.column_stack([rows.factors, rows.biases + problem.mean, np.ones(len(rows.biases))])
-    right = np.column_stack([columns.factors, np.ones(len(columns.biases)), columns.biases])
-    entry_rows = np.repeat(np.arange(len(left)), np.diff(problem.values.indptr))
-    predicted = np.einsum("pk,pk->p", left[entry_rows], right[problem.values.indices])
-    observed = problem.weights.data @ (problem.values.data - predicted) ** 2 - problem.w0 * (predicted @ predicted)
-    everywhere = problem.w0 * np.sum((left.T @ left) * (right.T @ right))
-    sizes = _penalty(problem, rows) + _penalty(problem.transposed, columns)
-    return float(observed + everywhere + sizes)
+    own, partners = ((np.ascontiguousarray(side.factors), side.biases) for side in (rows, columns))
+    places = problem.values.indices.astype(np.int32, copy=False)
 
+    def lost(block: slice) -> float:
+        summed: float = errors(
+            problem.starts[block.start : block.stop + 1],
+            places,
+            problem.values.data,
+            problem.weights.data,
+            problem.w0,
+            problem.mean,
+            own[0][block],
+            own[1][block],
+            partners[0],
+            partners[1],
+        )
+        return summed
 
-def _penalty(problem: Problem, rows: Side) -> float:
-    return float(problem.penalties @ (np.sum(rows.factors**2, axis=1) + problem.bias_share * rows.biases**2))
+    # P over all pairs is a product of [u, b + bu, 1] and [v, 1, bv]; the sum of its squares needs their Gram matrices.
+    left = _gram(rows.factors, rows.biases + problem.mean, np.ones(len(rows.biases)))
+    right = _gram(columns.factors, np.ones(len(columns.biases)), columns.biases)
+    everywhere = problem.w0 * float(np.sum(left * right))
+    return (
+        sum(mapped(lost, cut(problem))) + everywhere + _penalty(problem, rows) + _penalty(problem.transposed, columns)
+    )
 
 
 def predict(mean: float, rows: Side, columns: Side) -> Floats:
@@ -188,11 +303,12 @@ def attribute(problem: Problem, standing: Standing, row: int, column: int) -> tu
     """
     entries = np.arange(problem.values.indptr[row], problem.values.indptr[row + 1])
     observed = problem.values.indices[entries]
-    gathered = standing.design[observed]
-    normal = standing.gram + gathered.T @ (gathered * (problem.weights.data[entries] - problem.w0)[:, None])
-    normal += problem.penalties[row] * np.diag(standing.shares)
-    reach = np.linalg.solve(normal, standing.design[column])
-    summands = _target(problem, entries, standing.offset[observed]) * (gathered @ reach)
+    gathered = standing.design(observed, problem.biased)
+    surplus = problem.weights.data[entries] - problem.w0
+    shares = np.append(np.ones(standing.n_factors), problem.bias_share)
+    normal = standing.gram + gathered.T @ (gathered * surplus[:, None]) + problem.penalties[row] * np.diag(shares)
+    reach = np.linalg.solve(normal, standing.design(np.array([column]), problem.biased)[0])
+    summands = _target(problem, entries, standing.offset[observed].astype(np.float64)) * (gathered @ reach)
     return observed.astype(np.int64), summands, float(standing.offset[column] + standing.pull @ reach)
 
 
@@ -201,20 +317,30 @@ def _target(problem: Problem, entries: Rows, offset: Floats) -> Floats:
     return problem.weights.data[entries] * (problem.values.data[entries] - offset) + problem.w0 * offset
 
 
-def _batches(lengths: Rows, width: int) -> Iterator[Rows]:
-    """Rows of like length together, longest first, so that little padding is gathered."""
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        longest = max(int(lengths[order[start]]), width)
-        stop = start + max(1, BATCH_FLOATS // (longest * width))
-        yield order[start:stop]
-        start = stop
+def _penalty(problem: Problem, rows: Side) -> float:
+    squares = np.einsum("nk,nk->n", rows.factors, rows.factors) + problem.bias_share * rows.biases**2
+    return float(problem.penalties @ squares)
 
 
-def _entries(values: sparse.csr_array, rows: Rows) -> tuple[Rows, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
-    """Places in `values.data` of these rows' entries, int64 (b, longest), and which of them are not padding."""
-    starts, lengths = values.indptr[rows], np.diff(values.indptr)[rows]
-    steps = np.arange(lengths.max(initial=0))
-    present = steps < lengths[:, None]
-    return np.where(present, starts[:, None] + steps, 0), present
+def _gram(*columns: NDArray[np.floating]) -> Floats:
+    """The Gram matrix of these columns beside each other, summed in double precision, some rows at a time."""
+    parts = (np.column_stack([each[at : at + ROWS] for each in columns]) for at in range(0, len(columns[0]), ROWS))
+    doubles = (part.astype(np.float64) for part in parts)
+    return sum((part.T @ part for part in doubles), np.zeros(()))
+
+
+def _width(n_factors: int) -> int:
+    """K and its padding."""
+    return -(-n_factors // LANES) * LANES
+
+
+def _narrow(matrix: sparse.csr_array) -> sparse.csr_array:
+    """The matrix as float32, indexed by int32 unless its entries are too many to count in one."""
+    index = np.int32 if max(matrix.nnz, matrix.shape[1]) <= np.iinfo(np.int32).max else np.int64
+    arrays = (matrix.data, np.float32), (matrix.indices, index), (matrix.indptr, index)
+    return sparse.csr_array(tuple(array.astype(kind, copy=False) for array, kind in arrays), shape=matrix.shape)
+
+
+def _like(matrix: sparse.csr_array, data: Singles) -> sparse.csr_array:
+    """Other numbers at the entries of the matrix."""
+    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
