@@ -109,7 +109,7 @@ class Metrics:
     n_listeners : listeners with something held out; all are counted, also those who got no recommendation.
     values : by metric what each of these has, float64 (n_listeners,), NaN where it says nothing of them.
     coverage : share of the catalogue that was recommended to anybody, 0..1.
-    gini : how unevenly the songs of the catalogue are recommended, 0..1.
+    gini : how unevenly the songs of the catalogue are recommended, 0..1; NaN where none is.
     """
 
     k: int
@@ -140,9 +140,11 @@ class Metrics:
         return estimates({name: self.values[name] - other.values[name] for name in names})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, ready for JSON."""
+        """Plain numbers, ready for JSON; what says nothing of anybody is left out."""
         means = {name: asdict(estimate) for name, estimate in self.estimates.items()}
-        return {"k": self.k, "n_listeners": self.n_listeners, **means, "coverage": self.coverage, "gini": self.gini}
+        overall = {"coverage": self.coverage, "gini": self.gini}
+        known = {name: value for name, value in overall.items() if not np.isnan(value)}
+        return {"k": self.k, "n_listeners": self.n_listeners, **means, **known}
 
 
 def evaluate(
@@ -319,13 +321,16 @@ def coverage(song_rows: Rows, n_songs: int) -> float:
 def gini(song_rows: Rows, n_songs: int) -> float:
     """How unevenly the places of all lists fall on the songs of the catalogue: 0 all alike, near 1 all on one song.
 
-    With places sorted upwards, x_1 <= ... <= x_n: sum_i (2i - n - 1) x_i / (n sum_i x_i); 0 where all lists are empty.
+    With places sorted upwards, x_1 <= ... <= x_n: sum_i (2i - n - 1) x_i / (n sum_i x_i); NaN where every list is
+    empty.
     Source: Gini, "Variabilita e mutabilita" (1912), in the form of Glasser, "Variance formulas for the mean difference
     and coefficient of concentration" (1962).
     """
     shown = np.sort(np.bincount(song_rows[song_rows >= 0], minlength=n_songs))
+    if not shown.any():
+        return float("nan")
     ranks = np.arange(1, n_songs + 1)
-    return float((2 * ranks - n_songs - 1) @ shown / (n_songs * max(shown.sum(), 1)))
+    return float((2 * ranks - n_songs - 1) @ shown / (n_songs * shown.sum()))
 
 
 def evaluate_ratings(engine: RatingPredictor, held_out: RatingTable) -> dict[str, Estimate]:
