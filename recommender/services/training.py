@@ -12,6 +12,7 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from scipy import sparse
 
 from quasimusic.exceptions import InputFault, ParameterOutOfRange, TableNeeded, UnknownEngine
@@ -24,11 +25,13 @@ from recommender.engines.metrics import evaluate
 from recommender.engines.splits import split
 from recommender.engines.tables import Tables
 from recommender.engines.threads import bounded
+from recommender.engines.weighted_mf.model import WeightedMF
 from recommender.loading import artefact_folder, load_engine, load_tables
 from recommender.models import EngineFit, TrainingRun, Weights
 
 logger = logging.getLogger(__name__)
 
+CLUSTER = "recommender.cluster"  # by name: it loads the cluster's client
 HELD_OUT = 0.2
 K = 10
 MOST_SEED = 2**63 - 1  # what a row can hold
@@ -49,14 +52,16 @@ def train_band(
 
     Engines not named are kept from the active run. One without its table is left out by name, one that fails is told
     and left out; the others go on. params: overrides by engine; by default those the active run was tuned to.
-    report: called with a line at each step. Raises UnknownEngine, ParameterOutOfRange before
-    anything is written.
+    report: called with a line at each step. Raises UnknownEngine, ParameterOutOfRange,
+    ClusterUnreachable before anything is written.
     """
     wanted = list(engines) or list(ENGINES)
     unknown = sorted(set(wanted) - set(ENGINES))
     if unknown:
         raise UnknownEngine(f"No engine {', '.join(unknown)}; the band is {', '.join(ENGINES)}.")
     chance(seed)
+    if settings.DASK_SCHEDULER:
+        import_string(f"{CLUSTER}.reach")()
     _close_abandoned_runs()
     active = TrainingRun.objects.filter(is_active=True).first()
     if params is None:
@@ -133,12 +138,20 @@ def _going_on(fit: EngineFit) -> Iterator[None]:
         fit.state, fit.note = EngineFit.State.FAILED, f"{type(fault).__name__}: {fault}"
 
 
+def _engine(name: str) -> type[Engine]:
+    """The engine of this name; weighted_mf learns on the cluster where there is one."""
+    if name == WeightedMF.name and settings.DASK_SCHEDULER:
+        engine: type[Engine] = import_string(f"{CLUSTER}.ClusterWeightedMF")
+        return engine
+    return ENGINES[name]
+
+
 def _fit_one(
     fit: EngineFit, tables: Tables, train: Tables, held_out: sparse.csr_array, params: Mapping[str, Any] | None
 ) -> Engine:
     """Fit on the training part for the metrics and on everything for service; the former is returned."""
     measured = _measure(fit, train, held_out, params, fit.run.seed)
-    serving = ENGINES[fit.engine].fit(tables, params, rng=chance(fit.run.seed))
+    serving = _engine(fit.engine).fit(tables, params, rng=chance(fit.run.seed))
     save(artefact_folder(fit.run, fit.engine), serving)
     fit.state, fit.params = EngineFit.State.FITTED, dict(serving.params)
     return measured
@@ -148,7 +161,7 @@ def _measure(
     fit: EngineFit, train: Tables, held_out: sparse.csr_array, params: Mapping[str, Any] | None, seed: int
 ) -> Engine:
     """The engine fitted on the training part; its metrics are noted where anything is held out to be found."""
-    measured = ENGINES[fit.engine].fit(train, params, rng=chance(seed))
+    measured = _engine(fit.engine).fit(train, params, rng=chance(seed))
     if held_out.nnz:
         fit.metrics = evaluate(measured, held_out, K).to_dict()
     return measured
