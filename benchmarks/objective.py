@@ -14,8 +14,8 @@ from recommender.engines.weighted_mf import wals
 
 N_FACTORS = 64
 REGULARISATION = 5.0
-SOLVERS = ("exact",)
-SPREAD = 0.1  # length of the starting factors
+SOLVERS = wals.SOLVERS
+SEED = 1
 
 Factors = NDArray[np.float32]
 
@@ -29,12 +29,9 @@ def problem(plays: sparse.csr_array, biased: bool = False) -> wals.Problem:
 
 
 def start(n_listeners: int, n_songs: int) -> tuple[Factors, Factors]:
-    """Small random factors of both sides, float32 (n, N_FACTORS); everybody starts from copies of these."""
-    rng = np.random.default_rng(1)
-    listeners, songs = (
-        rng.normal(0.0, SPREAD / np.sqrt(N_FACTORS), (n, N_FACTORS)).astype(np.float32) for n in (n_listeners, n_songs)
-    )
-    return listeners, songs
+    """What `iterate` starts from, both float32 (n, N_FACTORS): listeners at zero, songs small and random."""
+    songs = wals.Side.random(n_songs, N_FACTORS, np.random.default_rng(SEED))
+    return wals.Side.zeros(n_listeners, N_FACTORS).factors, songs.factors
 
 
 def lost(asked: wals.Problem, listeners: Factors, songs: Factors) -> float:
@@ -49,4 +46,4 @@ def operations(n_listeners: int, n_songs: int, n_entries: int) -> float:
 
 def iterate(asked: wals.Problem, solver: str) -> Iterator[tuple[wals.Side, wals.Side]]:
     """Our iterations on this problem by one of SOLVERS, for ever."""
-    return wals.iterate(asked, N_FACTORS, np.random.default_rng(1))
+    return wals.iterate(asked, N_FACTORS, np.random.default_rng(SEED), solver)

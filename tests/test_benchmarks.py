@@ -39,10 +39,11 @@ def test_no_matrix_is_more_than_half_full():
 
 def test_the_shared_loss_is_what_the_others_state():
     plays = matrices.plays(30, 20, 200)
-    listeners, songs = objective.start(30, 20)
+    rng = np.random.default_rng(0)
+    listeners, songs = (rng.normal(size=(n, objective.N_FACTORS)).astype(np.float32) for n in plays.shape)
     weights = np.ones(plays.shape) + plays.toarray()
     errors = (plays.toarray() > 0) - listeners.astype(float) @ songs.T
-    sizes = np.sum(listeners.astype(float) ** 2) + np.sum(songs.astype(float) ** 2)
+    sizes = sum(np.sum(side.astype(float) ** 2) for side in (listeners, songs))
     expected = np.sum(weights * errors**2) + objective.REGULARISATION * sizes
     assert objective.lost(objective.problem(plays), listeners, songs) == pytest.approx(expected, rel=1e-5)
 
