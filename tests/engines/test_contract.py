@@ -56,6 +56,15 @@ def test_many_listeners_are_served_in_batches(fitted, planted, monkeypatch):
     assert np.allclose(scores, batched_scores, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("exclude_heard", [True, False])
+def test_what_an_engine_lists_is_what_scoring_every_song_would(fitted, planted, exclude_heard):
+    every = np.arange(planted.n_listeners)
+    rows, scores = fitted._best(every, 9, 5, exclude_heard)
+    by_all_rows, by_all_scores = base.Engine._best(fitted, every, 9, 5, exclude_heard)
+    np.testing.assert_allclose(scores, by_all_scores, rtol=1e-5, atol=1e-6)
+    assert (rows == by_all_rows).mean() > 0.99  # rounding may exchange two that all but tie
+
+
 def test_nobody_asked_nobody_answered(fitted):
     ids, scores = fitted.recommend([], 4)
     assert ids.shape == scores.shape == (0, 4)
