@@ -39,13 +39,13 @@ FLOORS = {
         "relevance": 0.05,
         "coolstart": 0.015,
         "weighted_mf": 0.56,
-        "user_based": 0.58,
-        "item_based": 0.65,
+        "user_based": 0.57,
+        "item_based": 0.67,
         "hybrid": 0.57,
     },
 }
 STARS_OFF = 0.95  # the most that the rmse of weighted_mf on situnes may be
-BEST_NEIGHBOURS = 0.215  # recall@20 of the best plain neighbour method on the 5-core of taste with features
+BAR = 0.215  # recall@20 on the 5-core of taste with features: a little above what plain neighbour methods reach
 
 
 def rows(folder: Path, table: str) -> list[dict[str, str]]:
@@ -65,7 +65,7 @@ def test_everything_goes_in_the_band_learns_and_every_listener_is_served(name, s
     _learning_pays(figures)
     _floors_hold(name, figures)
     if name == "taste":
-        _neighbours_are_beaten()
+        _bar_is_cleared()
 
     call_command("train_models", verbosity=0)
     run = TrainingRun.objects.get(is_active=True)
@@ -105,7 +105,7 @@ def _floors_hold(name: str, figures: dict) -> None:
         assert figures["weighted_mf"]["mae"]["mean"] < figures["weighted_mf"]["rmse"]["mean"] < STARS_OFF
 
 
-def _neighbours_are_beaten() -> None:
+def _bar_is_cleared() -> None:
     figures = evaluation.evaluate_band(seed=0, k=20, n_core=5).results
     for name in (evaluation.best_engine(figures), "hybrid"):
-        assert figures[name]["recall"]["mean"] > BEST_NEIGHBOURS, name
+        assert figures[name]["recall"]["mean"] > BAR, name
