@@ -49,8 +49,7 @@ def measure(say: Say) -> dict[str, Any]:
         say("{:,} listeners, {:,} songs, {:,} entries".format(*shape))
         figures["sizes"][name] = compared(*shape, rounds=ROUNDS[name])
     say("first call and memory, in processes of their own")
-    figures["first_call"] = {solver: alone.first_call(solver) for solver in SOLVERS}
-    figures["memory"] = {solver: alone.memory(SIZES["large"], solver) for solver in SOLVERS}
+    figures["alone"] = {solver: alone.measured(SIZES["large"], solver) for solver in SOLVERS}
     return figures
 
 
@@ -62,12 +61,10 @@ def tables(figures: dict[str, Any]) -> str:
         f"The machine's own BLAS on as many threads: sgemm {shown(speeds['sgemm'])}, "
         f"ssyrk {shown(speeds['ssyrk'])} GFLOP/s."
     )
-    alone_header = ["ours", "first call, compiling: s", "found on disk: s", "warm: s", "peak memory / (CSR + factors)"]
-    rows = [
-        [solver, *(figures["first_call"][solver][when] for when in ("compiling", "cached", "warm")), memory["ratio"]]
-        for solver, memory in figures["memory"].items()
-    ]
-    return "\n\n".join([*parts, table(alone_header, rows)])
+    shown_alone = ("compiling", "cached", "warm", "ratio")
+    rows = [[solver, *(found[name] for name in shown_alone)] for solver, found in figures["alone"].items()]
+    header = ["ours", "first call, compiling: s", "found on disk: s", "second: s", "peak memory / (CSR + factors)"]
+    return "\n\n".join([*parts, table(header, rows)])
 
 
 def compared(n_listeners: int, n_songs: int, n_entries: int, rounds: int) -> dict[str, Any]:
