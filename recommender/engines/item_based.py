@@ -9,6 +9,7 @@ top-n recommender systems" (2011), for predicting each song from its nearest alo
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -124,7 +125,7 @@ class ItemBased(Engine):
         weights = foretold * self.state["scales"][places] / self.state["slack"][place]
         return np.where(places == place, 0.0, weights)
 
-    @property
+    @cached_property
     def _columns(self) -> sparse.csc_array:
         """X by columns."""
         return self._matrix.tocsc()
