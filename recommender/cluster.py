@@ -13,6 +13,8 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -22,6 +24,7 @@ from django.conf import settings
 from quasimusic.exceptions import ClusterUnreachable
 from recommender.engines.base import Params, State
 from recommender.engines.tables import Tables
+from recommender.engines.threads import bounded
 from recommender.engines.weighted_mf import wals
 from recommender.engines.weighted_mf.model import WeightedMF
 
@@ -29,11 +32,11 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = 5  # seconds for the scheduler to answer, and for the cluster to show a worker
 RESTART = 30  # seconds a cluster may be without workers while at work: killed ones are started again
+BLOCKS_A_THREAD = 4  # so that a slow worker is waited for a quarter of a share at most
 ATTEMPTS = 5  # at one half-step; before each, what was lost is sent again
 
 LOST = (CancelledError, KilledWorker)  # what was held, or worked on, went with its worker
 START = "start one with `dask scheduler` and workers with `dask worker ADDRESS`, or empty DASK_SCHEDULER"
-
 
 _cluster: ContextVar["Cluster"] = ContextVar("cluster")  # the one that an engine is learning on
 
@@ -48,15 +51,16 @@ class Block:
 
 @dataclass(eq=False)
 class Cluster:
-    """Workers, and the blocks they hold of each problem; a problem let go of here is let go of there."""
+    """Workers of so many threads, and the blocks they hold of each problem; one let go of here is let go of there."""
 
     client: Client
+    n_threads: int
     blocks: WeakKeyDictionary[wals.Problem, list[Block]] = field(default_factory=WeakKeyDictionary)
 
     def half_step(self, problem: wals.Problem, columns: wals.Side, start: wals.Side, solver: str) -> wals.Side:
         """What `wals.half_step` gives. Raises ClusterUnreachable."""
         if problem not in self.blocks:
-            self.blocks[problem] = [Block(rows) for rows in wals.cut(problem)]
+            self.blocks[problem] = self._cut(problem)
         solved = wals.Side(np.empty_like(start.factors), np.empty_like(start.biases))
         standing = wals.Standing.of(problem, columns)
         missing = self.blocks[problem]
@@ -71,20 +75,32 @@ class Cluster:
             f"The cluster lost its work {ATTEMPTS} times on end; its workers' logs say why (memory, most often)."
         )
 
+    def _cut(self, problem: wals.Problem) -> list[Block]:
+        """The kernel's blocks, joined to a few for each thread of the workers: each is a message there and back."""
+        cut = wals.cut(problem)
+        n = min(len(cut), BLOCKS_A_THREAD * self.n_threads)
+        marks = np.linspace(0, len(cut), n + 1).astype(int)
+        return [Block(slice(cut[first].start, cut[last - 1].stop)) for first, last in pairwise(marks)]
+
     def _ask(
         self, problem: wals.Problem, blocks: list[Block], standing: wals.Standing, start: wals.Side, solver: str
     ) -> dict[Block, Future]:
         """Answers to come by block; without those that could not be asked for, as a worker died at that moment."""
         asked: dict[Block, Future] = {}
         with suppress(OSError):
-            everywhere = self.client.scatter(standing, broadcast=True, hash=False, timeout=RESTART)
+            everywhere = self._sent(standing, broadcast=True)
             for block in blocks:
                 if block.entries is None:
-                    block.entries = self.client.scatter(problem.rows(block.rows), hash=False, timeout=RESTART)
-                begun = wals.Side(start.factors[block.rows], start.biases[block.rows])
+                    block.entries = self._sent(problem.rows(block.rows))
+                begun = None
+                if solver == "cg":  # the other has no use for it
+                    begun = self._sent(wals.Side(start.factors[block.rows], start.biases[block.rows]))
                 # Not pure: asked for again, it is to be worked out again.
-                asked[block] = self.client.submit(wals.solve_rows, block.entries, everywhere, begun, solver, pure=False)
+                asked[block] = self.client.submit(solve, block.entries, everywhere, begun, solver, pure=False)
         return asked
+
+    def _sent(self, data: Any, broadcast: bool = False) -> Future:
+        return self.client.scatter(data, broadcast=broadcast, hash=False, timeout=RESTART)
 
     def _laid(self, block: Block, answer: Future | None, solved: wals.Side) -> bool:
         """Whether the rows of this block came back; they are laid into `solved`."""
@@ -106,6 +122,12 @@ class Cluster:
             raise ClusterUnreachable(f"The cluster was lost while training: {START}.") from fault
 
 
+def solve(entries: wals.Problem, standing: wals.Standing, start: wals.Side | None, solver: str) -> wals.Side:
+    """What a worker does: the rows of a block, on the thread that the block was given."""
+    with bounded(1):
+        return wals.solve_rows(entries, standing, start, solver)
+
+
 @contextmanager
 def connected(address: str) -> Iterator[Cluster]:
     """The cluster of this scheduler. Raises ClusterUnreachable where it does not answer or has no workers."""
@@ -118,7 +140,7 @@ def connected(address: str) -> Iterator[Cluster]:
             client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError as fault:
             raise ClusterUnreachable(f"The scheduler at {address} has no workers: {START}.") from fault
-        yield Cluster(client)
+        yield Cluster(client, sum(client.nthreads().values()))
 
 
 class ClusterWeightedMF(WeightedMF):

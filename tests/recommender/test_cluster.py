@@ -52,9 +52,9 @@ def problem():
     return wals.Problem(plays, weights, w0=0.1, regularisation=0.5, mean=0.02)
 
 
-def iterations(problem, half_step, n=3):
-    """Both sides after each of n iterations."""
-    return list(islice(wals.iterate(problem, 32, np.random.default_rng(1), half_step=half_step), n))
+def iterations(problem, half_step, solver="exact"):
+    """Both sides after each of three iterations."""
+    return list(islice(wals.iterate(problem, 32, np.random.default_rng(1), solver, half_step), 3))
 
 
 def alike(found, expected):
@@ -63,10 +63,11 @@ def alike(found, expected):
         np.testing.assert_allclose(side.biases, other.biases, atol=1e-5, rtol=1e-5)
 
 
-def test_half_steps_give_what_one_machine_gives(address, problem):
+@pytest.mark.parametrize("solver", wals.SOLVERS)
+def test_half_steps_give_what_one_machine_gives(address, problem, solver):
     with cluster.connected(address) as workers:
-        found = iterations(problem, workers.half_step)
-    alike(found, iterations(problem, wals.half_step))
+        found = iterations(problem, workers.half_step, solver)
+    alike(found, iterations(problem, wals.half_step, solver))
 
 
 def test_entries_are_sent_once_and_let_go_of_with_their_problem(address, problem):
