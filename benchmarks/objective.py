@@ -44,6 +44,8 @@ def operations(n_listeners: int, n_songs: int, n_entries: int) -> float:
     return 2 * n_entries * N_FACTORS * (N_FACTORS + 1) + (n_listeners + n_songs) * N_FACTORS**3 / 3
 
 
-def iterate(asked: wals.Problem, solver: str) -> Iterator[tuple[wals.Side, wals.Side]]:
+def iterate(
+    asked: wals.Problem, solver: str, half_step: wals.HalfStep = wals.half_step
+) -> Iterator[tuple[wals.Side, wals.Side]]:
     """Our iterations on this problem by one of SOLVERS, for ever."""
-    return wals.iterate(asked, N_FACTORS, np.random.default_rng(SEED), solver)
+    return wals.iterate(asked, N_FACTORS, np.random.default_rng(SEED), solver, half_step)
