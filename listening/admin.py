@@ -36,5 +36,8 @@ class RatingAdmin(RecordAdmin):
 
 @admin.register(Impression)
 class ImpressionAdmin(RecordAdmin):
-    list_display = ("shown_at", "listener", "song", "shelf", "rank", "reward", "settled_at")
-    list_filter = (("settled_at", admin.EmptyFieldListFilter),)
+    list_display = ("shown_at", "listener", "song", "shelf", "rank", "outcome", "reward", "settled_at")
+    list_filter = (
+        "outcome",
+        ("settled_at", admin.EmptyFieldListFilter),
+    )

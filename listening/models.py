@@ -18,14 +18,32 @@ def _by_listener(related_name: str) -> models.ForeignKey:
 class Impression(models.Model):
     """A song shown to a listener, with what spoke for it; settled once into a reward."""
 
+    class Outcome(models.TextChoices):
+        """What came of showing it: the strongest thing the listener did."""
+
+        RATED_5 = "rated 5"
+        RATED_4 = "rated 4"
+        RATED_3 = "rated 3"
+        RATED_2 = "rated 2"
+        RATED_1 = "rated 1"
+        LOVED = "love", "loved"
+        REFUSED = "no", "not for me"
+        FULL = "full", "heard to the end"
+        HALF = "half", "heard by half"
+        SKIPPED = "skip", "begun and left"
+        PASSED = "passed", "passed over"
+
     listener = _by_listener("impressions")
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="impressions")
     list_id = models.CharField(max_length=40, help_text="The stored list it was shown from.")
     shelf = models.CharField(max_length=20)
     rank = models.PositiveSmallIntegerField(help_text="Place in the list, 1 is first.")
     shares = models.JSONField(help_text="Each engine's part of the score, 0 to 1.")
-    run_number = models.PositiveIntegerField(help_text="The training run whose models spoke.")
+    weights = models.JSONField(default=dict, help_text="Weight of each engine in a mixed list, as it was made.")
+    reason = models.TextField(blank=True, help_text="Why it is there, as the listener was told.")
+    run_number = models.PositiveIntegerField(help_text="The training run whose models spoke; 0 before any.")
     shown_at = models.DateTimeField(db_index=True)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True)
     reward = models.FloatField(null=True, blank=True)
     settled_at = models.DateTimeField(null=True, blank=True)
 
@@ -34,7 +52,10 @@ class Impression(models.Model):
             models.UniqueConstraint(fields=("listener", "list_id", "shelf", "song"), name="impression_once"),
             models.CheckConstraint(condition=Q(reward=None) | Q(reward__gte=0, reward__lte=1), name="reward_range"),
         ]
-        indexes = [models.Index(fields=("shown_at",), condition=Q(settled_at=None), name="impression_open")]
+        indexes = [
+            models.Index(fields=("shown_at",), condition=Q(settled_at=None), name="impression_open"),
+            models.Index(fields=("settled_at",), condition=~Q(settled_at=None), name="impression_settled"),
+        ]
 
     def __str__(self):
         return f"{self.song} at {self.rank} of {self.shelf}"
