@@ -1,5 +1,11 @@
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+
+from catalog.models import Song
+from listening.models import Impression
 
 
 class TrainingRunQuerySet(models.QuerySet):
@@ -123,3 +129,152 @@ class Weights(models.Model):
 
     def __str__(self):
         return ", ".join(f"{engine} {weight:.0%}" for engine, weight in self.values.items())
+
+
+def _reward_of(default: float, told: str) -> models.FloatField:
+    within = [MinValueValidator(0), MaxValueValidator(1)]
+    return models.FloatField(default=default, validators=within, help_text=told)
+
+
+class Curve(models.Model):
+    """What each outcome of showing a song is worth, 0 to 1. The newest row is in force, the others tell who changed
+    what and when."""
+
+    RISING = (
+        ("rated_1", "rated_2", "rated_3", "rated_4", "rated_5"),
+        ("skip", "half", "full"),
+        ("refused", "passed", "half", "loved"),
+    )  # each pays at least what the one before it does
+
+    made_at = models.DateTimeField()
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    rated_5 = _reward_of(1.0, "Rated 5.")
+    rated_4 = _reward_of(0.8, "Rated 4.")
+    rated_3 = _reward_of(0.5, "Rated 3.")
+    rated_2 = _reward_of(0.1, "Rated 2.")
+    rated_1 = _reward_of(0.0, "Rated 1.")
+    loved = _reward_of(1.0, "Loved.")
+    refused = _reward_of(0.0, "Not for me.")
+    full = _reward_of(0.7, "Heard to the end.")
+    half = _reward_of(0.6, "Heard by half, or for four minutes.")
+    skip = _reward_of(0.1, "Begun and left.")
+    passed = _reward_of(0.0, "Not played in the window.")
+
+    class Meta:
+        ordering = ("-pk",)
+        verbose_name = "reward curve"
+
+    def __str__(self):
+        return f"Curve {self.pk}" if self.pk else "The curve of the house"
+
+    def clean(self):
+        for names in self.RISING:
+            for less, more in zip(names, names[1:], strict=False):
+                if getattr(self, more) is not None and (getattr(self, less) or 0) > getattr(self, more):
+                    words = (self._meta.get_field(name).help_text.rstrip(".").lower() for name in (more, less))
+                    raise ValidationError({more: "{} may not pay less than {}.".format(*words)})
+
+    def rewards(self) -> dict[str, float]:
+        """Reward by outcome."""
+        outcomes = Impression.Outcome
+        return {outcome: getattr(self, outcome.name.lower()) for outcome in outcomes}
+
+
+class DailyReward(models.Model):
+    """What an engine earned on a day from all listeners together; stays when the day's impressions are gone."""
+
+    day = models.DateField(help_text="When the impressions were settled.")
+    engine = models.CharField(max_length=20)
+    impressions = models.PositiveIntegerField(default=0, help_text="How many it had a share of.")
+    plays = models.PositiveIntegerField(default=0, help_text="How many of these were played.")
+    credit = models.FloatField(default=0, help_text="Sum of its shares.")
+    reward = models.FloatField(default=0, help_text="Sum of share times reward.")
+
+    class Meta:
+        ordering = ("-day", "engine")
+        constraints = [models.UniqueConstraint(fields=("day", "engine"), name="daily_reward_once")]
+
+    def __str__(self):
+        return f"{self.engine} on {self.day}"
+
+
+class ListenerReward(models.Model):
+    """What an engine earned with one listener; half of it is forgotten with every half-life."""
+
+    listener = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="engine_rewards")
+    engine = models.CharField(max_length=20)
+    credit = models.FloatField(default=0, help_text="Sum of its shares, as of then.")
+    reward = models.FloatField(default=0, help_text="Sum of share times reward, as of then.")
+    as_of = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=("listener", "engine"), name="listener_reward_once")]
+
+    def __str__(self):
+        return f"{self.engine} with {self.listener}"
+
+
+class Board(models.Model):
+    """A listener's mixing board: what they set over what was learned."""
+
+    LOUDEST = 2.0
+
+    listener = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="board")
+    sliders = models.JSONField(default=dict, help_text="By engine, 0 to 2: how much louder or softer than learned.")
+    novelty = models.FloatField(default=0, help_text="-1 is familiar, 1 is new.")
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(novelty__gte=-1, novelty__lte=1), name="board_novelty_range")]
+
+    def __str__(self):
+        return f"Board of {self.listener}"
+
+
+class Movement(models.Model):
+    """How one thing a listener did moved the weight of an engine in their mix."""
+
+    listener = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="movements")
+    song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="+")
+    outcome = models.CharField(max_length=10, choices=Impression.Outcome.choices)
+    engine = models.CharField(max_length=20)
+    before = models.FloatField()
+    after = models.FloatField()
+    moved_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-pk",)
+        indexes = [models.Index(fields=("listener", "-id"))]
+
+    def __str__(self):
+        return f"{self.engine} {self.before:.0%} -> {self.after:.0%}"
+
+
+class LastList(models.Model):
+    """A listener's mixed list as it was last made: what pages fall back on while the cache is empty or away."""
+
+    listener = models.OneToOneField(
+        settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="last_list"
+    )
+    list_id = models.CharField(max_length=40)
+    made_at = models.DateTimeField()
+    run_number = models.PositiveIntegerField()
+    weights = models.JSONField()
+    items = models.JSONField(help_text="Song id, reason and shares of each song, best first.")
+
+    def __str__(self):
+        return f"Last list of {self.listener}"
+
+
+class Failure(models.Model):
+    """An engine that was left out of the lists, and why."""
+
+    engine = models.CharField(max_length=20)
+    failed_at = models.DateTimeField()
+    note = models.TextField()
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self):
+        return f"{self.engine}: {self.note}"
