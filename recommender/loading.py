@@ -14,7 +14,7 @@ from catalog.features import FACTS, FEATURES
 from catalog.models import Song
 from listening.models import History, Pick, Rating
 from quasimusic.exceptions import ArtefactBroken, ModelsAbsent, TableWarning
-from recommender.engines.artefacts import load
+from recommender.engines.artefacts import load, readable
 from recommender.engines.base import Engine
 from recommender.engines.hybrid import Hybrid
 from recommender.engines.tables import LIST_SEPARATOR, SongTable, Tables
@@ -63,6 +63,14 @@ def load_band(tables: Tables) -> tuple[TrainingRun, Hybrid]:
     if not engines:
         raise ModelsAbsent(f"Run {run.pk} has no engine that can be read. Train again: `manage.py train_models`.")
     return run, Hybrid(engines, weights_in_force(engines))
+
+
+def models_stand() -> bool:
+    """Whether there is an active run, and all its models are of the format that is read today."""
+    run = TrainingRun.objects.filter(is_active=True).first()
+    if run is None:
+        return False
+    return all(readable(artefact_folder(run, fit.engine)) for fit in run.fits.filter(state__in=EngineFit.SERVING))
 
 
 def load_engine(run: TrainingRun, name: str, tables: Tables) -> Engine:

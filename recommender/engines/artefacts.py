@@ -24,7 +24,7 @@ from recommender.engines import ENGINES
 from recommender.engines.base import Engine
 from recommender.engines.tables import Tables
 
-FORMAT = 1
+FORMAT = 2
 ARRAYS = "arrays.npz"
 MANIFEST = "manifest.json"
 
@@ -55,6 +55,15 @@ def load(directory: Path, tables: Tables) -> Engine:
     manifest = _read_manifest(directory)
     state = _read_arrays(directory, manifest)
     return ENGINES[manifest["engine"]](tables, _tuples(manifest["params"]), state)
+
+
+def readable(directory: Path) -> bool:
+    """Whether the directory holds a model of today's format, by its manifest alone."""
+    try:
+        _read_manifest(directory)
+    except ArtefactBroken:
+        return False
+    return True
 
 
 def _write(directory: Path, engine: Engine) -> None:

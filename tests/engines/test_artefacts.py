@@ -32,7 +32,7 @@ def altered(folder, **values):
 
 def test_the_manifest_says_what_is_there(folder, fitted):
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert (manifest["format"], manifest["engine"], manifest["params"]) == (1, "user_based", fitted.params)
+    assert (manifest["format"], manifest["engine"], manifest["params"]) == (artefacts.FORMAT, "user_based", fitted.params)
     assert manifest["arrays"]["weights"] == {"shape": [len(fitted.state["weights"])], "dtype": "<f8"}
     assert {path.name for path in folder.iterdir()} == {"arrays.npz", "manifest.json"}
 
@@ -110,7 +110,7 @@ def test_a_manifest_that_is_none_is_refused(folder, planted, content):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"format": 99}, "not of format 1; train the model again"),
+        ({"format": 99}, "not of format .; train the model again"),
         ({"engine": "jukebox"}, "names engine 'jukebox'; there are relevance"),
         ({"arrays": {}}, "does not hold the arrays"),
     ],

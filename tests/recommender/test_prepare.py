@@ -8,6 +8,9 @@ from django.core.management import call_command
 from accounts.models import Listener
 from accounts.services import ImportedListener, save_listeners
 from recommender import cache
+from recommender.engines.artefacts import FORMAT, MANIFEST
+from recommender.loading import artefact_folder, models_stand
+from recommender.models import TrainingRun
 from recommender.services import training
 
 
@@ -47,3 +50,12 @@ def test_what_is_trained_and_listed_stays(prepared):
     serving = cache.serving_generation()
     assert "Training" not in prepared()
     assert cache.serving_generation() == serving
+
+
+def test_models_of_an_older_format_are_trained_anew(prepared):
+    before = training.train_band(seed=1)
+    manifest = artefact_folder(before, "relevance") / MANIFEST
+    manifest.write_text(manifest.read_text().replace(f'"format": {FORMAT}', f'"format": {FORMAT - 1}'))
+    assert "Training" in prepared()
+    assert TrainingRun.objects.get(is_active=True) != before
+    assert models_stand()

@@ -10,7 +10,7 @@ from accounts.services import make_staff
 from catalog.models import Mood, Song
 from quasimusic.faults import OUTAGES
 from recommender import cache
-from recommender.models import TrainingRun
+from recommender.loading import models_stand
 
 
 class Command(BaseCommand):
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             self.stderr.write(f"{fault} The site serves without moods until there are any.")
 
     def _train(self):
-        trained = TrainingRun.objects.filter(is_active=True).exists()
+        trained = models_stand()
         if not trained:
             self.stdout.write("Training the band ...")
             call_command("train_models")
