@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import machine, matrices, objective, report
-from benchmarks.__main__ import NAMES
+from benchmarks.__main__ import NAMES, main
 from recommender.engines.weighted_mf import wals
 
 SHAPE = (300, 120, 4_000)
@@ -105,3 +105,10 @@ def test_every_benchmark_has_its_module_and_its_place_on_the_page():
     for name in NAMES:
         assert (report.ROOT / "benchmarks" / f"{name}.py").exists(), name
         report.place(page, name, "")
+
+
+def test_an_unknown_benchmark_is_named(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["benchmarks", "wals", "wales"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "no benchmark wales; there are wals, scaling" in capsys.readouterr().err
