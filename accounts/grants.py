@@ -15,11 +15,15 @@ def _each(verbs: tuple[str, ...], app: str, models: tuple[str, ...]) -> set[str]
     return {f"{app}.{verb}_{model}" for verb in verbs for model in models}
 
 
-_LISTEN = _each(("add",), "listening", ("play", "pick")) | _each(("add", "change", "delete"), "listening", ("rating",))
+_LISTEN = (
+    _each(("add",), "listening", ("play", "pick"))
+    | _each(("add", "change", "delete"), "listening", ("rating",))
+    | _each(("add", "delete"), "listening", ("verdict",))
+)
 _EDIT = _each(("add", "change", "delete", "view"), "catalog", CATALOGUE)
 _ANALYSE = (
     _each(("view",), "catalog", CATALOGUE)
-    | _each(("view",), "listening", ("play", "history", "rating", "impression"))
+    | _each(("view",), "listening", ("play", "history", "rating", "verdict", "impression"))
     | _each(("view",), "recommender", ("trainingrun", "enginefit", "tuning", "evaluation", "weights"))
 )
 _ADMINISTER = (

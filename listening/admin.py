@@ -3,7 +3,7 @@
 from django.contrib import admin
 from unfold.paginator import InfinitePaginator
 
-from listening.models import History, Impression, Play, Rating
+from listening.models import History, Impression, Play, Rating, Verdict
 from quasimusic.admin import HouseAdmin, ReadOnly
 
 
@@ -32,6 +32,13 @@ class HistoryAdmin(RecordAdmin):
 class RatingAdmin(RecordAdmin):
     list_display = ("listener", "song", "rating", "rated_at")
     list_filter = ("rating",)
+
+
+@admin.register(Verdict)
+class VerdictAdmin(RecordAdmin):
+    list_display = ("listener", "kind", "thing", "said_at", "expires_at")
+    list_filter = ("kind",)
+    list_select_related = ("listener", "song", "artist", "genre")
 
 
 @admin.register(Impression)

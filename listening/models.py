@@ -1,11 +1,14 @@
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 
-from catalog.models import Genre, Song
+from catalog.models import Artist, Genre, Song
 
 COUNTED_SHARE = 0.5  # a play counts once half the song was heard ...
 COUNTED_SECONDS = 240  # ... or four minutes of it
@@ -161,3 +164,84 @@ class Pick(models.Model):
 
     def __str__(self):
         return str(self.genre or self.song)
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """What a listener wants no more of, by id."""
+
+    songs: frozenset[int]
+    artists: frozenset[int]
+    genres: frozenset[int]
+
+    def __contains__(self, song: Song) -> bool:
+        return song.pk in self.songs or song.artist_id in self.artists or song.genre_id in self.genres
+
+    def left_out_of(self, songs: QuerySet) -> QuerySet:
+        """These songs without the blocked ones."""
+        return songs.exclude(pk__in=self.songs).exclude(artist__in=self.artists).exclude(genre__in=self.genres)
+
+
+class VerdictQuerySet(models.QuerySet):
+    def in_force(self, at: datetime | None = None):
+        """Those that have not ended by then; by now where no moment is given."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=at or timezone.now()))
+
+    def by_thing(self, at: datetime | None = None) -> dict[tuple[str, int], "Verdict"]:
+        """What is in force, by what it is of, such as ("artist", 7). For the verdicts of one listener."""
+        return {verdict.thing_key: verdict for verdict in self.in_force(at)}
+
+    def blocked(self, at: datetime | None = None) -> Blocked:
+        """What is blocked, in one query. For the verdicts of one listener."""
+        rows = list(self.in_force(at).filter(kind=Verdict.Kind.NO).values_list("song_id", "artist_id", "genre_id"))
+        return Blocked(*(frozenset(row[place] for row in rows if row[place]) for place in range(3)))
+
+
+class Verdict(models.Model):
+    """What a listener told of a song, an artist or a genre: love, or no more of it; for good or until a moment.
+
+    One that is taken back ends at that moment: lists made before it are then known to be behind, as they are when a
+    verdict ends by itself.
+    """
+
+    class Kind(models.TextChoices):
+        LOVE = "love", "love"
+        NO = "no", "not for me"
+
+    THINGS = {"song": Song, "artist": Artist, "genre": Genre}
+
+    listener = _by_listener("verdicts")
+    song = models.ForeignKey(Song, null=True, blank=True, on_delete=models.CASCADE, related_name="verdicts")
+    artist = models.ForeignKey(Artist, null=True, blank=True, on_delete=models.CASCADE, related_name="verdicts")
+    genre = models.ForeignKey(Genre, null=True, blank=True, on_delete=models.CASCADE, related_name="verdicts")
+    kind = models.CharField(max_length=4, choices=Kind.choices)
+    said_at = models.DateTimeField(db_index=True)
+    expires_at = models.DateTimeField(null=True, blank=True, db_index=True, help_text="Empty: it holds for good.")
+
+    objects = VerdictQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(song__isnull=False, artist=None, genre=None)
+                | Q(song=None, artist__isnull=False, genre=None)
+                | Q(song=None, artist=None, genre__isnull=False),
+                name="verdict_one_thing",
+            ),
+            models.CheckConstraint(condition=Q(kind__in=("love", "no")), name="verdict_kind"),
+            models.UniqueConstraint(fields=("listener", "song"), name="verdict_song_once"),
+            models.UniqueConstraint(fields=("listener", "artist"), name="verdict_artist_once"),
+            models.UniqueConstraint(fields=("listener", "genre"), name="verdict_genre_once"),
+        ]
+
+    def __str__(self):
+        return f"{self.thing}: {self.get_kind_display()}"
+
+    @property
+    def thing(self) -> Song | Artist | Genre:
+        return self.song or self.artist or self.genre
+
+    @property
+    def thing_key(self) -> tuple[str, int]:
+        """What kind of thing it is of, and its id."""
+        return next((name, pk) for name in self.THINGS if (pk := getattr(self, f"{name}_id")))

@@ -1,4 +1,4 @@
-"""What listeners do, written down: plays, ratings and the picks of sign-up."""
+"""What listeners do, written down: plays, ratings, verdicts and the picks of sign-up."""
 
 import math
 from collections.abc import Iterable
@@ -13,11 +13,14 @@ from django.utils import timezone
 
 from accounts.models import Listener
 from catalog.columns import EARLIEST
-from catalog.models import Genre, Song
-from listening.models import COUNTED_SECONDS, COUNTED_SHARE, History, Impression, Pick, Play, Rating
-from quasimusic.exceptions import PlayRejected, RatingOutOfRange
+from catalog.models import Artist, Genre, Song
+from listening.models import COUNTED_SECONDS, COUNTED_SHARE, History, Impression, Pick, Play, Rating, Verdict
+from quasimusic.exceptions import PlayRejected, RatingOutOfRange, VerdictRejected
 
 CLOCK_SLACK = timedelta(minutes=1)  # a player's clock may be a little ahead of ours
+FARTHEST = timedelta(days=36525)  # a verdict that is to hold for a century holds for good
+
+Thing = Song | Artist | Genre
 
 
 def seconds_to_count(song: Song) -> float:
@@ -122,6 +125,40 @@ def rate_song(*, listener: Listener, song: Song, rating: int) -> Rating:
 def clear_rating(*, listener: Listener, song: Song) -> None:
     """Take a rating back; nothing happens where there is none."""
     Rating.objects.filter(listener=listener, song=song).delete()
+
+
+def save_verdict(*, listener: Listener, thing: Thing, kind: str, expires_at: datetime | None = None) -> Verdict:
+    """Write down what a listener says of a song, artist or genre, in place of what they said of it before.
+
+    kind : "love", or "no": no more of it. expires_at : until when it holds; None is for good.
+    Raises VerdictRejected on another kind, or an end that is no moment with its zone or does not lie ahead.
+    """
+    if kind not in Verdict.Kind.values:
+        raise VerdictRejected(f"A verdict is {' or '.join(Verdict.Kind.values)}; {kind!r} is not.")
+    now = timezone.now()
+    _check_end(expires_at, now)
+    said = {"kind": kind, "said_at": now, "expires_at": expires_at}
+    verdict, _ = Verdict.objects.update_or_create(listener=listener, **_of(thing), defaults=said)
+    return verdict
+
+
+def clear_verdict(*, listener: Listener, thing: Thing) -> None:
+    """Take back what was said of a song, artist or genre: it ends now. Nothing happens where nothing is in force."""
+    now = timezone.now()
+    Verdict.objects.filter(listener=listener, **_of(thing)).in_force(now).update(expires_at=now)
+
+
+def _of(thing: Thing) -> dict[str, Thing]:
+    return {thing._meta.model_name: thing}
+
+
+def _check_end(expires_at: datetime | None, now: datetime) -> None:
+    if expires_at is None:
+        return
+    if not isinstance(expires_at, datetime) or timezone.is_naive(expires_at):
+        raise VerdictRejected("A verdict's end is a time with its zone, such as 2026-01-31T20:15:00Z.")
+    if not now < expires_at <= now + FARTHEST:
+        raise VerdictRejected("A verdict ends in the future, within a hundred years; leave the end out for good.")
 
 
 @transaction.atomic

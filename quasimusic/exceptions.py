@@ -69,6 +69,10 @@ class PlayRejected(InputFault):
     """A report of a play that cannot be true: it starts in the future, lasts less than nothing, is of another song."""
 
 
+class VerdictRejected(InputFault):
+    """A verdict of another kind than there are, or one that ends before it begins."""
+
+
 class UnknownSong(InputFault):
     """A song id that no table holds."""
 

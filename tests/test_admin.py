@@ -12,13 +12,13 @@ from django.utils import timezone
 from accounts.grants import ADMINISTRATORS, ANALYSTS, EDITORS
 from accounts.models import Listener
 from catalog.models import Album, Artist, Genre, Mood, Song
-from listening.models import History, Impression, Play, Rating
+from listening.models import History, Impression, Play, Rating, Verdict
 from recommender.models import Tuning
 
 pytestmark = pytest.mark.django_db
 
 CATALOGUE = (Artist, Album, Genre, Song)
-RECORDS = (Play, History, Rating, Impression)
+RECORDS = (Play, History, Rating, Verdict, Impression)
 
 
 @pytest.fixture
@@ -54,6 +54,7 @@ def fill(start, end):
         )
         History.objects.create(listener=listener, song=song, repetition=1, last_played_at=now)
         Rating.objects.create(listener=listener, song=song, rating=4, rated_at=now)
+        Verdict.objects.create(listener=listener, artist=artist, kind="no", said_at=now)
         Impression.objects.create(
             listener=listener, song=song, list_id="l", shelf="home", rank=1, shares={}, run_number=1, shown_at=now
         )
