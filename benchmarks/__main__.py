@@ -33,7 +33,7 @@ def run(name: str) -> None:
     if figures is None:
         return  # said why
     taken_on = machine.record()
-    report.write(name, taken_on, figures | {"seconds": time.perf_counter() - began})
+    report.write(name, {"machine": taken_on, "seconds": time.perf_counter() - began, "figures": figures})
     text = f"{module.tables(figures)}\n\n{report.told(taken_on)}"
     report.PAGE.write_text(report.place(report.PAGE.read_text(), name, text))
 

@@ -13,12 +13,10 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 Say = Callable[[str], None]  # tells a line of progress
 
 
-def write(name: str, machine: Mapping[str, Any], figures: Mapping[str, Any], folder: Path = RESULTS) -> Path:
-    """Figures of one benchmark as JSON, beside the machine they were measured on."""
+def write(name: str, found: Mapping[str, Any], folder: Path = RESULTS) -> None:
+    """What one benchmark found, as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine, "figures": figures}, indent=2) + "\n")
-    return path
+    (folder / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -75,9 +75,10 @@ def test_contestants_take_turns():
     assert machine.medians({"a": [9.0, 1.0, 3.0, 2.0]}, skip=1) == {"a": 2.0}
 
 
-def test_figures_are_written_beside_their_machine(tmp_path):
-    report.write("wals", {"cores": 2}, {"seconds": 0.5}, folder=tmp_path)
-    assert json.loads((tmp_path / "wals.json").read_text()) == {"machine": {"cores": 2}, "figures": {"seconds": 0.5}}
+def test_what_was_found_is_kept(tmp_path):
+    found = {"machine": {"cores": 2}, "figures": {"seconds": 0.5}}
+    report.write("wals", found, folder=tmp_path / "results")
+    assert json.loads((tmp_path / "results" / "wals.json").read_text()) == found
 
 
 def test_a_table_shows_three_figures():
