@@ -6,14 +6,14 @@ written over the one before the serving one, so that an hourly refresh never hol
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.core.cache import cache
 
 KEPT_SECONDS = 7 * 24 * 3600
 # The stored classes are pickled: a change of their fields takes a new number, and old lists are made anew.
-PREFIX = "recommender:1"
+PREFIX = "recommender:2"
 POINTER = f"{PREFIX}:generation"
 EVEN, ODD = "even", "odd"
 EVERYONE = 0  # the lists of nobody in particular, shown where a listener's own are missing
@@ -30,12 +30,13 @@ class StoredItem:
 
 @dataclass(frozen=True)
 class StoredLists:
-    """What one listener is recommended: by shelf name, best first."""
+    """What one listener is recommended: by shelf name, best first. weights: by engine, as the hybrid was mixed."""
 
     list_id: str
     made_at: datetime
     run_number: int
     shelves: dict[str, tuple[StoredItem, ...]]
+    weights: dict[str, float] = field(default_factory=dict)
 
 
 def new_generation() -> str:

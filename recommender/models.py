@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -142,7 +144,7 @@ class Curve(models.Model):
 
     RISING = (
         ("rated_1", "rated_2", "rated_3", "rated_4", "rated_5"),
-        ("skip", "half", "full"),
+        ("skipped", "half", "full"),
         ("refused", "passed", "half", "loved"),
     )  # each pays at least what the one before it does
 
@@ -157,7 +159,7 @@ class Curve(models.Model):
     refused = _reward_of(0.0, "Not for me.")
     full = _reward_of(0.7, "Heard to the end.")
     half = _reward_of(0.6, "Heard by half, or for four minutes.")
-    skip = _reward_of(0.1, "Begun and left.")
+    skipped = _reward_of(0.1, "Begun and left.")
     passed = _reward_of(0.0, "Not played in the window.")
 
     class Meta:
@@ -169,7 +171,7 @@ class Curve(models.Model):
 
     def clean(self):
         for names in self.RISING:
-            for less, more in zip(names, names[1:], strict=False):
+            for less, more in pairwise(names):
                 if getattr(self, more) is not None and (getattr(self, less) or 0) > getattr(self, more):
                     words = (self._meta.get_field(name).help_text.rstrip(".").lower() for name in (more, less))
                     raise ValidationError({more: "{} may not pay less than {}.".format(*words)})

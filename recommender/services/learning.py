@@ -1,74 +1,145 @@
 """Learning from what was shown: impressions are settled into rewards, rewards are credited to engines."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from listening.models import Impression, Play, Rating
-from recommender.engines.feedback import engine_rewards, reward
-from recommender.models import TrainingRun, Weights
+from accounts.models import Listener
+from catalog.models import Song
+from listening.models import Impression, Play, Rating, Verdict
+from recommender.models import Curve, TrainingRun, Weights
+from recommender.services.crediting import Settled, credit_engines, overall_sums
 
 PATIENCE = timedelta(minutes=15)  # a play may still be rated, a skip may still be resumed
-REMEMBERED = timedelta(days=90)
+FULL_SHARE = 0.9  # of a song heard is all of it: many fade out
 CHUNK = 500
-AT_ONCE = 20_000  # impressions settled in one lesson; a backlog takes several
+WHISKER = 0.002
+AT_ONCE = 5_000  # impressions settled in one transaction, which keeps other writers waiting on SQLite
+
+Outcome = Impression.Outcome
 
 
-def settle_impressions() -> int:
-    """Give each impression that can be judged its reward, once however often this runs; returns how many.
+def settle_impressions(*, listener: Listener | None = None) -> int:
+    """Give each impression that can be judged its reward and credit the engines, once however often this runs and
+    however many do so at once; returns how many.
 
-    Judged are impressions whose song was rated, those played a while ago, and those left alone for SETTLE_HOURS.
+    Judged are impressions whose song was rated or given a verdict, those played a while ago, and those left alone for
+    SETTLE_HOURS. listener: theirs alone.
     """
-    now = timezone.now()
-    by_reward: dict[float, list[int]] = {}
-    for impression in _judgeable(now)[:AT_ONCE]:
-        value = reward(rating=impression.rating, counted=impression.played, skipped=impression.skipped)
-        by_reward.setdefault(value, []).append(impression.pk)
-    return sum(_settle(pks, value, now) for value, pks in by_reward.items())
+    rewards, n_settled = rewards_in_force(), 0
+    while settled := _settle_some(listener, rewards):
+        n_settled += settled
+    return n_settled
 
 
 def learn_weights() -> Weights | None:
-    """Credit the engines with all remembered rewards; writes a new row where anything moved, else None."""
-    since = timezone.now() - REMEMBERED
-    settled = Impression.objects.filter(settled_at__gte=since).values_list("shares", "reward")
+    """Move everybody's weights by what was earned; writes a new row where anything moved by more than a whisker."""
     rewards = {
-        engine: {"mean": round(earned.mean, 6), "credit": round(earned.credit, 3)}
-        for engine, earned in engine_rewards(settled.iterator()).items()
+        engine: {"mean": round(reward / credit, 6), "credit": round(credit, 3)}
+        for engine, (reward, credit) in sorted(overall_sums(timezone.localdate()).items())
+        if credit
     }
     with transaction.atomic():
         # A run published between the reading and the writing would lose its weights to those read here.
         TrainingRun.objects.filter(is_active=True).hold()
         newest = Weights.objects.first()
-        if newest is None or newest.rewards == rewards:
+        if newest is None or not _moved(newest.rewards, rewards):
             return None
         return Weights.objects.create(
             made_at=timezone.now(), strategy=newest.strategy, values=newest.values, rewards=rewards
         )
 
 
-def _judgeable(now: datetime) -> QuerySet[Impression]:
+def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    if before.keys() != after.keys():
+        return True
+    return any(abs(before[engine]["mean"] - earned["mean"]) > WHISKER for engine, earned in after.items())
+
+
+def rewards_in_force() -> dict[str, float]:
+    """Reward by outcome, by the curve staff last saved; the house's own where they saved none."""
+    return (Curve.objects.first() or Curve()).rewards()
+
+
+@transaction.atomic
+def _settle_some(listener: Listener | None, rewards: Mapping[str, float]) -> int:
+    now = timezone.now()
+    # What another lesson holds is left to it.
+    held = _judgeable(now, listener).select_for_update(skip_locked=True, no_key=True, of=("self",))[:AT_ONCE]
+    judged = list(
+        held.values_list("pk", "listener_id", "song_id", "shares", "verdict", "rating", "heard", "counted", named=True)
+    )
+    outcomes = _outcomes(judged)
+    settled = [
+        Settled(row.pk, row.listener_id, row.song_id, row.shares, outcome, rewards[outcome])
+        for row, outcome in zip(judged, outcomes, strict=True)
+    ]
+    for outcome in sorted(set(outcomes)):
+        _note([one.pk for one in settled if one.outcome == outcome], outcome, rewards[outcome], now)
+    credit_engines(settled=settled, at=now)
+    return len(settled)
+
+
+def _judgeable(now: datetime, listener: Listener | None) -> QuerySet[Impression]:
     # Whatever shelf or page the song was played from: all that showed it before did well.
     shown = {"listener": OuterRef("listener"), "song": OuterRef("song")}
     plays = Play.objects.filter(**shown, started_at__gte=OuterRef("shown_at"))
     rating = Rating.objects.filter(**shown, rated_at__gte=OuterRef("shown_at"))
+    of_its_kind = Q(artist=OuterRef("song__artist")) | Q(genre=OuterRef("song__genre"))
+    verdict = (
+        Verdict.objects.in_force(now)
+        .filter(
+            Q(song=OuterRef("song")) | Q(of_its_kind, kind=Verdict.Kind.NO),
+            listener=OuterRef("listener"),
+            said_at__gte=OuterRef("shown_at"),
+        )
+        .order_by("-kind")
+    )  # "no" before "love"
+    whose = {} if listener is None else {"listener": listener}
     return (
-        Impression.objects.filter(settled_at=None)
+        Impression.objects.filter(settled_at=None, **whose)
         .annotate(
+            verdict=Subquery(verdict.values("kind")[:1]),
             rating=Subquery(rating.values("rating")[:1]),
-            played=Exists(plays.filter(counted=True)),
-            skipped=Exists(plays.filter(counted=False)),
+            heard=Subquery(plays.order_by("-seconds_heard").values("seconds_heard")[:1]),
+            counted=Exists(plays.filter(counted=True)),
             tried=Exists(plays.filter(started_at__lt=now - PATIENCE)),
         )
-        .filter(Q(rating__isnull=False) | Q(tried=True) | Q(shown_at__lt=now - timedelta(hours=settings.SETTLE_HOURS)))
+        .filter(
+            Q(verdict__isnull=False)
+            | Q(rating__isnull=False)
+            | Q(tried=True)
+            | Q(shown_at__lt=now - timedelta(hours=settings.SETTLE_HOURS))
+        )
         .order_by("shown_at")
     )
 
 
-def _settle(pks: list[int], value: float, now: datetime) -> int:
-    """How many of these this call settled; those another lesson settled meanwhile keep what they have."""
-    chunks = (pks[start : start + CHUNK] for start in range(0, len(pks), CHUNK))
-    open_ones = (Impression.objects.filter(pk__in=chunk, settled_at=None) for chunk in chunks)
-    return sum(impressions.update(reward=value, settled_at=now) for impressions in open_ones)
+def _outcomes(judged: Iterable[Any]) -> list[Outcome]:
+    """What came of each, in their order."""
+    songs = Song.objects.in_bulk({row.song_id for row in judged if row.counted and row.rating is None})
+    return [_outcome(row, songs.get(row.song_id)) for row in judged]
+
+
+def _outcome(row: Any, song: Song | None) -> Outcome:
+    """A verdict says more than a rating, a rating more than a play, a play more than a skip."""
+    if row.verdict is not None:
+        return Outcome(row.verdict)
+    if row.rating is not None:
+        return Outcome(f"rated {row.rating}")
+    if row.heard is None:
+        return Outcome.PASSED
+    if not row.counted or song is None:
+        return Outcome.SKIPPED
+    return Outcome.FULL if row.heard >= FULL_SHARE * song.audible_seconds else Outcome.HALF
+
+
+def _note(pks: list[int], outcome: str, reward: float, now: datetime) -> None:
+    for start in range(0, len(pks), CHUNK):
+        chunk = Impression.objects.filter(pk__in=pks[start : start + CHUNK], settled_at=None)
+        chunk.update(outcome=outcome, reward=reward, settled_at=now)

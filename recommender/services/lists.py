@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Listener
 from catalog.models import Song
-from listening.models import History, Impression, Pick, Rating
+from listening.models import History, Pick, Rating
 from quasimusic.exceptions import UnknownEngine
 from recommender import cache
 from recommender.cache import EVERYONE, StoredItem, StoredLists
@@ -24,6 +24,7 @@ from recommender.engines.tables import Floats, Tables
 from recommender.engines.threads import bounded
 from recommender.loading import load_band, load_tables
 from recommender.models import TrainingRun
+from recommender.services.impressions import note_shown
 from recommender.words import sentence
 
 HYBRID = "hybrid"
@@ -104,7 +105,7 @@ def home(*, listener: Listener) -> Home:
     if lists is None:
         return Home(shelves=(_most_popular(),), pending=True, stale=False)
     return Home(
-        shelves=_shelves(listener, lists, own=own is not None),
+        shelves=_shelves(listener, lists),
         pending=own is None,
         stale=own is not None and bool(_last_events(own.made_at, listener=listener)),
     )
@@ -238,8 +239,8 @@ def _last_events(since: datetime, **whose: Listener) -> dict[int, datetime]:
     return last
 
 
-def _shelves(listener: Listener, lists: StoredLists, *, own: bool) -> tuple[Shelf, ...]:
-    """Stored lists as shelves, without what was heard since; the listener's own are noted as shown."""
+def _shelves(listener: Listener, lists: StoredLists) -> tuple[Shelf, ...]:
+    """Stored lists as shelves, without what was heard since; what is left is noted as shown."""
     song_ids = {item.song_id for items in lists.shelves.values() for item in items}
     songs = Song.objects.for_cards().in_bulk(song_ids)
     heard = _heard(listener, song_ids)
@@ -247,7 +248,7 @@ def _shelves(listener: Listener, lists: StoredLists, *, own: bool) -> tuple[Shel
         name: [item for item in items if item.song_id in songs and item.song_id not in heard][:SHELF_LENGTH]
         for name, items in lists.shelves.items()
     }
-    noted = _note_impressions(listener, lists, shown) if own else {}
+    noted = note_shown(listener=listener, lists=lists, shown=shown)
     return tuple(
         Shelf(
             name,
@@ -265,32 +266,6 @@ def _heard(listener: Listener, song_ids: Collection[int]) -> set[int]:
     rated = listener.ratings.filter(song__in=song_ids).values_list("song_id", flat=True)
     picked = listener.picks.filter(song__in=song_ids).values_list("song_id", flat=True)
     return set(played.union(rated, picked))
-
-
-def _note_impressions(
-    listener: Listener, lists: StoredLists, shown: dict[str, list[StoredItem]]
-) -> dict[tuple[str, int], int]:
-    """Write what is shown, once a list and shelf however often the page is loaded; ids by (shelf, song id)."""
-    noted = _noted(listener, lists)
-    now = timezone.now()
-    fresh = [
-        Impression(
-            listener=listener, song_id=item.song_id, list_id=lists.list_id, shelf=name, rank=rank,
-            shares=item.shares, run_number=lists.run_number, shown_at=now,
-        )
-        for name, items in shown.items()
-        for rank, item in enumerate(items, start=1)
-        if (name, item.song_id) not in noted
-    ]  # fmt: skip
-    if not fresh:
-        return noted
-    Impression.objects.bulk_create(fresh, ignore_conflicts=True)
-    return _noted(listener, lists)
-
-
-def _noted(listener: Listener, lists: StoredLists) -> dict[tuple[str, int], int]:
-    rows = listener.impressions.filter(list_id=lists.list_id)
-    return {(shelf, song_id): pk for shelf, song_id, pk in rows.values_list("shelf", "song_id", "pk")}
 
 
 def shelf_title(name: str) -> str:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from scipy import sparse
 
-from quasimusic.exceptions import InputFault, ParameterOutOfRange, TableNeeded, UnknownEngine
+from quasimusic.exceptions import ClusterUnreachable, InputFault, ParameterOutOfRange, TableNeeded, UnknownEngine
 from recommender.engines import ENGINES
 from recommender.engines.artefacts import save
 from recommender.engines.base import Engine
@@ -131,6 +131,8 @@ def _going_on(fit: EngineFit) -> Iterator[None]:
     """One engine's fault must not silence the band: it is noted for staff, and the others go on."""
     try:
         yield
+    except ClusterUnreachable:
+        raise  # no fault of the engine's: the models before go on serving, this engine among them
     except TableNeeded as fault:
         fit.state, fit.note = EngineFit.State.LEFT_OUT, str(fault)
     except Exception as fault:
