@@ -118,6 +118,17 @@ def test_without_a_scheduler_nothing_is_begun_and_the_old_models_serve(two_camps
     assert list(TrainingRun.objects.all()) == [before]
 
 
+def test_a_cluster_lost_on_the_way_ends_the_run_and_the_old_models_serve(two_camps, settings, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 1)
+    before = training.train_band(seed=1, engines=["relevance"])
+    with processes(1) as going:
+        settings.DASK_SCHEDULER = going.scheduler_address
+        with pytest.raises(ClusterUnreachable):
+            training.train_band(seed=2, engines=["relevance", "weighted_mf"], report=lambda line: going.close())
+    assert TrainingRun.objects.get(is_active=True) == before
+    assert TrainingRun.objects.latest("pk").state == TrainingRun.State.FAILED
+
+
 def test_an_address_that_is_none_is_named(settings):
     with pytest.raises(ClusterUnreachable, match="nonsense"), cluster.connected("nonsense"):
         pass
