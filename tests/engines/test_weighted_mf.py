@@ -1,5 +1,7 @@
 """The underground engine: both heads, fold-in, explanation."""
 
+from itertools import islice
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,10 @@ from recommender.engines.metrics import evaluate, rmse
 from recommender.engines.relevance import Relevance
 from recommender.engines.splits import rating_folds, split
 from recommender.engines.tables import Tables
+from recommender.engines.weighted_mf import wals
+from recommender.engines.weighted_mf.heads import ranking_task
 from recommender.engines.weighted_mf.model import WeightedMF
+from recommender.engines.weighted_mf.wals import SOLVERS
 
 SMALL = {"n_factors": 8, "n_iterations": 8}
 
@@ -130,3 +135,31 @@ def test_a_disliked_song_pulls_down(world):
 def test_parameters_out_of_range(planted, params):
     with pytest.raises(ParameterOutOfRange, match=next(iter(params))):
         fit(planted, **params)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_folded_in_listener_points_where_training_left_them(planted, solver):
+    """The last half-step was the songs', so the listeners' own is a step behind: alike in direction, not in number."""
+    task = ranking_task(planted, WeightedMF.settle({**SMALL, "solver": solver}))
+    *_, (trained, songs) = islice(wals.iterate(task.problem, 8, np.random.default_rng(0), solver), 40)
+    folded = wals.solve_rows(task.problem, wals.Standing.of(task.problem, songs))
+    lengths = np.linalg.norm(trained.factors, axis=1) * np.linalg.norm(folded.factors, axis=1)
+    cosines = np.einsum("nk,nk->n", trained.factors, folded.factors) / lengths
+    assert cosines.min() > 0.99
+
+
+def test_a_song_played_a_thousand_million_times(world):
+    history = world.history.copy()
+    history.loc[history.index[0], "repetition"] = 1e9
+    engine = fit(Tables.from_frames(songs=world.songs, history=history))
+    assert np.isfinite(engine.score(history["user_id"].iloc[0], history["song_id"].unique())).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1)])
+def test_one_listener_or_one_song(shape):
+    listeners, songs = (axis.ravel() for axis in np.indices(shape))
+    history = pd.DataFrame({"user_id": listeners, "song_id": songs, "repetition": 2})
+    ratings = pd.DataFrame({"user_id": listeners, "song_id": songs, "rating": 4})
+    engine = fit(Tables.from_frames(history=history, ratings=ratings))
+    assert np.isfinite(engine.score(0, np.unique(songs))).all()
+    assert engine.predict_ratings(listeners, songs) == pytest.approx(4.0, abs=0.01)

@@ -113,6 +113,26 @@ def splat(typing: Any, number: Any) -> Any:
 
 
 @intrinsic
+def plus(typing: Any, a: Any, b: Any) -> Any:
+    """a + b"""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fadd(*args)
+
+    return vector(vector, vector), build
+
+
+@intrinsic
+def minus(typing: Any, a: Any, b: Any) -> Any:
+    """a - b"""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fsub(*args)
+
+    return vector(vector, vector), build
+
+
+@intrinsic
 def times(typing: Any, a: Any, b: Any) -> Any:
     """a b"""
 
@@ -428,27 +448,31 @@ def add_pulled(
 
 
 @njit(nogil=True, cache=True)
-def take_shared(
-    gram: Singles, n_factors: int, penalty: np.float32, share: np.float32, p: Singles, result: Singles
-) -> None:
+def take_shared(gram: Singles, penalty: np.float32, share: np.float32, p: Singles, result: Singles) -> None:
     """result -= (gram + penalty diag(1, .., 1, share)) p."""
     stride = len(p)
     width = stride - LANES
-    for j in range(0, stride, LANES):
-        store(result, j, less_product(load(result, j), load(p, j), splat(penalty)))
-    result[width] -= (share - ONE) * penalty * p[width]
-    for j in range(0, stride, LANES):
-        left = load(result, j)
-        for i in range(n_factors):
-            left = less_product(left, load(gram, i * stride + j), splat(p[i]))
-        store(result, j, less_product(left, load(gram, width * stride + j), splat(p[width])))
+    bias = splat(p[width])
+    for j in range(0, width, LANES):
+        # Four sums, since each of their summands waits for the one before.
+        first = less_product(load(result, j), load(p, j), splat(penalty))
+        second = times(load(gram, width * stride + j), bias)
+        third = fourth = splat(ZERO)
+        for i in range(0, width, 4):
+            place = i * stride + j
+            first = less_product(first, load(gram, place), splat(p[i]))
+            second = plus_product(second, load(gram, place + stride), splat(p[i + 1]))
+            third = less_product(third, load(gram, place + 2 * stride), splat(p[i + 2]))
+            fourth = plus_product(fourth, load(gram, place + 3 * stride), splat(p[i + 3]))
+        store(result, j, minus(plus(first, third), plus(second, fourth)))
+    result[width] -= dot(gram[width * stride :], p) + share * penalty * p[width]
 
 
 @njit(nogil=True, cache=True)
 def dot(a: Singles, b: Singles) -> np.float32:
     """a . b"""
     sums = splat(ZERO)
-    for k in range(0, len(a), LANES):
+    for k in range(0, len(b), LANES):
         sums = plus_product(sums, load(a, k), load(b, k))
     summed: np.float32 = total(sums)
     return summed
@@ -490,7 +514,7 @@ def solve_by_gradients(
         x[:n_factors] = solved[i]
         x[width] = biases[i]
         residual[:] = pull
-        take_shared(gram, n_factors, penalties[i], share, x, residual)
+        take_shared(gram, penalties[i], share, x, residual)
         add_pulled(factors, width, chosen, one, surplus, target, ONE, x, residual)
         p[:] = residual
         left = dot(residual, residual)
@@ -498,7 +522,7 @@ def solve_by_gradients(
             if left <= NOTHING:
                 break
             q[:] = ZERO  # becomes -A p
-            take_shared(gram, n_factors, penalties[i], share, p, q)
+            take_shared(gram, penalties[i], share, p, q)
             add_pulled(factors, width, chosen, one, surplus, target, ZERO, p, q)
             step = -left / dot(p, q)
             for k in range(stride):

@@ -134,9 +134,7 @@ class Standing:
         """These columns in this problem."""
         n, n_factors = columns.factors.shape
         assert n == len(columns.biases) == problem.values.shape[1], (columns.factors.shape, problem.values.shape)
-        factors = aligned(n * _width(n_factors)).reshape(n, -1)
-        factors[:, :n_factors] = columns.factors
-        factors[:, n_factors:] = 0.0
+        factors = _padded(columns.factors)
         offset = (problem.mean + columns.biases).astype(np.float32)
         gram, pull = np.zeros((n_factors + 1, n_factors + 1)), np.zeros(n_factors + 1)
         if problem.w0:
@@ -201,11 +199,7 @@ def solve_rows(problem: Problem, standing: Standing, start: Side | None = None, 
     Raises TrainingDiverged where a row comes out infinite or NaN.
     """
     m = problem.values.shape[0]
-    solved = Side(aligned(m * standing.n_factors).reshape(m, -1), np.zeros(m, dtype=np.float32))
-    if start is not None:
-        solved.factors[:], solved.biases[:] = start.factors, start.biases
-    elif solver == "cg":
-        solved.factors[:] = 0.0
+    solved = Side(_aligned(m, standing.n_factors), np.empty(m, dtype=np.float32))
     gram, pull = standing.padded
     penalties = problem.penalties.astype(np.float32)
     columns = problem.values.indices.astype(np.int32, copy=False)
@@ -228,15 +222,15 @@ def solve_rows(problem: Problem, standing: Standing, start: Side | None = None, 
             solved.biases[block],
         )
         if solver == "cg":
+            solved.factors[block] = 0.0 if start is None else start.factors[block]
+            solved.biases[block] = 0.0 if start is None else start.biases[block]
             solve_by_gradients(*system, N_STEPS)
         else:
             solve_exactly(*system)
+        if not np.isfinite(solved.factors[block]).all() or not np.isfinite(solved.biases[block]).all():
+            raise TrainingDiverged("the factors are no longer finite; raise the regularisation or lower the weights")
 
     mapped(solve, cut(problem))
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = np.isfinite(solved.factors.sum() + solved.biases.sum())
-    if not finite:
-        raise TrainingDiverged("the factors are no longer finite; raise the regularisation or lower the weights")
     return solved
 
 
@@ -327,6 +321,23 @@ def _gram(*columns: NDArray[np.floating]) -> Floats:
     parts = (np.column_stack([each[at : at + ROWS] for each in columns]) for at in range(0, len(columns[0]), ROWS))
     doubles = (part.astype(np.float64) for part in parts)
     return sum((part.T @ part for part in doubles), np.zeros(()))
+
+
+def _padded(factors: NDArray[np.floating]) -> Singles:
+    """float32 (n, width), the factors and their padding; not copied where nothing is to be changed."""
+    n, n_factors = factors.shape
+    if n_factors == _width(n_factors) and factors.dtype == np.float32 and factors.flags.c_contiguous:
+        return factors
+    padded = _aligned(n, _width(n_factors))
+    padded[:, :n_factors] = factors
+    padded[:, n_factors:] = 0.0
+    return padded
+
+
+def _aligned(n: int, width: int) -> Singles:
+    """float32 (n, width), not set."""
+    room = aligned.py_func(n * width)  # allocated by numpy, which asks for large pages
+    return np.asarray(room).reshape(n, width)
 
 
 def _width(n_factors: int) -> int:
