@@ -192,11 +192,16 @@ def row_of_current(tables: Tables, current_song: Any) -> int | None:
 
 
 def unwanted(tables: Tables, listener_rows: Rows, current_row: int | None, exclude_heard: bool) -> sparse.csr_array:
-    """What is not to be recommended to these listeners: the entries of a CSR (m, n_songs), their indices in order."""
-    shape = (len(listener_rows), tables.n_songs)
-    heard = tables.familiar[listener_rows] if exclude_heard else sparse.csr_array(shape)
-    if current_row is None:
-        return heard
-    everyone = np.arange(len(listener_rows))
-    current = sparse.csr_array((np.ones(len(everyone)), (everyone, np.full(len(everyone), current_row))), shape=shape)
-    return heard + current
+    """What is not to be recommended to these listeners: the entries of a CSR (m, n_songs), their indices in order.
+
+    What a listener blocked is among it whether or not what they heard is.
+    """
+    barred = tables.blocked(listener_rows)
+    if exclude_heard:
+        barred = barred + tables.familiar[listener_rows]
+    if current_row is not None:
+        everyone = np.arange(len(listener_rows))
+        entries = (np.ones(len(everyone)), (everyone, np.full(len(everyone), current_row)))
+        barred = barred + sparse.csr_array(entries, shape=barred.shape)
+    barred.sort_indices()
+    return barred

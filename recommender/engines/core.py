@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quasimusic.exceptions import ParameterOutOfRange, TableNeeded
-from recommender.engines.tables import Rows, SongTable, Tables, UserTable
+from recommender.engines.tables import Rows, SongTable, Tables, Texts, UserTable
 
 Marks = NDArray[np.bool_]
 
@@ -98,10 +98,18 @@ def _codes(codes: Rows, names: pd.Index) -> tuple[Rows, pd.Index]:
 
 
 def _users(users: UserTable, kept: Marks, song_rows: Rows) -> UserTable:
-    picks = [tuple(int(song_rows[row]) for row in picked if song_rows[row] >= 0) for picked in users.songs[kept]]
     return UserTable(
         ids=users.ids[kept],
         countries=users.countries[kept],
         genres=users.genres[kept],
-        songs=pd.Series(picks, dtype=object).to_numpy(),  # by way of a Series: numpy would make a matrix of them
+        songs=_relaid(users.songs[kept], song_rows),
+        blocked_songs=_relaid(users.blocked_songs[kept], song_rows),
+        blocked_artists=users.blocked_artists[kept],
+        blocked_genres=users.blocked_genres[kept],
     )
+
+
+def _relaid(lists: Texts, song_rows: Rows) -> Texts:
+    """Lists of song rows by the new rows, without the songs that are gone."""
+    relaid = [tuple(int(song_rows[row]) for row in listed if song_rows[row] >= 0) for listed in lists]
+    return pd.Series(relaid, dtype=object).to_numpy()  # by way of a Series: numpy would make a matrix of them

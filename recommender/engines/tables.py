@@ -85,12 +85,16 @@ class SongTable:
 class UserTable:
     """Listeners: `ids` Index (m,), `countries` object (m,) with "" where unknown, and what they
     picked at sign-up: `genres` and `songs`, object (m,) of tuples of genre names and of rows in the
-    song table."""
+    song table. What they want no more of likewise: `blocked_songs`, object (m,) of tuples of rows,
+    `blocked_artists` and `blocked_genres` of tuples of names."""
 
     ids: pd.Index
     countries: Texts
     genres: Texts
     songs: Texts
+    blocked_songs: Texts
+    blocked_artists: Texts
+    blocked_genres: Texts
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -229,6 +233,44 @@ class Tables:
         """1 where there is no need to recommend the song: known or picked, CSR float64 (n_listeners, n_songs)."""
         return sparse.csr_array((self.known + self.picked) > 0, dtype=np.float64)
 
+    def blocked(self, listener_rows: Rows) -> sparse.csr_array:
+        """1 where these listeners want no more of the song, its artist or its genre, CSR float64 (m, n_songs)."""
+        things = self._blocked_things[listener_rows]
+        if not things.nnz:
+            return sparse.csr_array((len(listener_rows), self.n_songs))
+        return sparse.csr_array((things @ self._songs_of_things) > 0, dtype=np.float64)
+
+    @cached_property
+    def _blocked_things(self) -> sparse.csr_array:
+        """1 where a listener blocked a thing, CSR float64 (n_listeners, things): songs, then artists, then genres."""
+        songs = pd.Series(self.users.blocked_songs).explode().dropna()
+        artists = pd.Series(self.users.blocked_artists).explode().dropna()
+        genres = pd.Series(self.users.blocked_genres).explode().dropna()
+        artist_codes = self.songs.artist_names.get_indexer(pd.Index(artists))
+        genre_codes = self.songs.genre_names.get_indexer(pd.Index(genres))
+        first_genre = self.n_songs + len(self.songs.artist_names)
+        rows = np.concatenate([songs.index, artists.index[artist_codes >= 0], genres.index[genre_codes >= 0]])
+        columns = np.concatenate(
+            [songs, artist_codes[artist_codes >= 0] + self.n_songs, genre_codes[genre_codes >= 0] + first_genre]
+        )
+        shape = (self.n_listeners, first_genre + len(self.songs.genre_names))
+        ones = np.ones(len(rows))
+        return sparse.csr_array((ones, (rows.astype(np.int64), columns.astype(np.int64))), shape=shape)
+
+    @cached_property
+    def _songs_of_things(self) -> sparse.csr_array:
+        """1 where a song is the thing, by the artist or of the genre, CSR float64 (things, n_songs)."""
+        song_rows = np.arange(self.n_songs)
+        with_artist, with_genre = np.flatnonzero(self.songs.artists >= 0), np.flatnonzero(self.songs.genres >= 0)
+        first_genre = self.n_songs + len(self.songs.artist_names)
+        artists, genres = self.songs.artists[with_artist] + self.n_songs, self.songs.genres[with_genre] + first_genre
+        things, songs = (
+            np.concatenate([song_rows, artists, genres]),
+            np.concatenate([song_rows, with_artist, with_genre]),
+        )
+        shape = (first_genre + len(self.songs.genre_names), self.n_songs)
+        return sparse.csr_array((np.ones(len(songs)), (things, songs)), shape=shape)
+
     def _matrix(self, rows: Rows, columns: Rows, values: Floats) -> sparse.csr_array:
         return sparse.csr_array((values, (rows, columns)), shape=(self.n_listeners, self.n_songs))
 
@@ -352,18 +394,22 @@ def _user_table(ids: pd.Index, users: pd.DataFrame | None, song_ids: pd.Index) -
         ids=ids,
         countries=_texts(frame, "country"),
         genres=_lists(frame, "genres"),
-        songs=_picked_songs(frame, song_ids),
+        songs=_listed_songs(frame, "songs", "picked", song_ids),
+        blocked_songs=_listed_songs(frame, "blocked_songs", "blocked", song_ids),
+        blocked_artists=_lists(frame, "blocked_artists"),
+        blocked_genres=_lists(frame, "blocked_genres"),
     )
 
 
-def _picked_songs(users: pd.DataFrame, song_ids: pd.Index) -> Texts:
-    picks = _lists(users, "songs")
+def _listed_songs(users: pd.DataFrame, column: str, done: str, song_ids: pd.Index) -> Texts:
+    """Rows of the songs that a column lists for each listener. `done` says what the listener did with them."""
+    picks = _lists(users, column)
     flat = pd.Series(picks).explode().dropna()
     rows = pd.Index(song_ids.astype(str)).get_indexer(pd.Index(flat))
     if (rows < 0).any():
         first = int(np.argmax(rows < 0))
         listener = users.index.tolist()[flat.index[first]]
-        raise RowRejected(f"users: {listener!r} picked song {flat.iloc[first]!r}, which the songs table lacks")
+        raise RowRejected(f"users: {listener!r} {done} song {flat.iloc[first]!r}, which the songs table lacks")
     ends = np.cumsum([len(songs) for songs in picks])
     return _tuples(rows[end - len(songs) : end].tolist() for songs, end in zip(picks, ends, strict=True))
 

@@ -269,3 +269,24 @@ def test_internal_subtables_warn_of_nothing(fitted, planted):
         last_played_at=half.last_played_at[::2],
     )
     type(fitted).fit(replace(planted, history=fewer), rng=np.random.default_rng(0))
+
+
+def test_what_a_listener_blocked_is_not_recommended_even_where_heard_songs_are(fitted, world, planted):
+    song, artist, genre = world.songs.iloc[0], world.songs.iloc[1]["artist"], "salsa"
+    users = world.users.assign(
+        blocked_songs=np.where(world.users.index == 0, str(song["song_id"]), ""),
+        blocked_artists=np.where(world.users.index == 0, artist, ""),
+        blocked_genres=np.where(world.users.index == 1, genre, ""),
+    )
+    tables = Tables.from_frames(songs=world.songs, history=world.history, ratings=world.ratings, users=users)
+    listeners = world.users["user_id"][:3]
+    ids, _ = fitted.on(tables).recommend(listeners, tables.n_songs, exclude_heard=False)
+    left = world.songs.set_index("song_id")
+    first, second, third = (left.loc[row[row != -1]] for row in ids)
+    assert song["song_id"] not in first.index
+    assert artist not in set(first["artist"])
+    assert genre not in set(second["genre"])
+    assert len(first)
+    assert len(second)
+    alone = fitted.recommend(listeners[2:], tables.n_songs, exclude_heard=False)[0][0]
+    assert third.index.tolist() == alone[alone != -1].tolist()

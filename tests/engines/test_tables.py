@@ -237,3 +237,22 @@ def test_tags_are_split_and_counted_once(songs):
     tables = Tables.from_frames(songs=songs.assign(tags=["slow|late|slow", None, "late"]))
     assert tables.songs.tag_names.tolist() == ["late", "slow"]
     assert tables.songs.tags.toarray().tolist() == [[1, 1], [0, 0], [1, 0]]
+
+
+def test_blocked_songs_artists_and_genres_are_found_whatever_else_is_named():
+    songs = pd.DataFrame(
+        {"song_id": [1, 2, 3, 4], "artist": ["A", "A", "B", ""], "genre": ["x", "y", "", "y"], "energy": 0.5}
+    )
+    users = pd.DataFrame(
+        {
+            "user_id": [7, 8, 9],
+            "blocked_songs": ["3|3", None, ""],
+            "blocked_artists": ["A|nobody", None, ""],
+            "blocked_genres": [None, "y|nothing", ""],
+        }
+    )
+    tables = Tables.from_frames(songs=songs, users=users)
+    blocked = tables.blocked(np.array([1, 0, 2]))
+    assert blocked.toarray().tolist() == [[0, 1, 0, 1], [1, 1, 1, 0], [0, 0, 0, 0]]
+    with pytest.raises(RowRejected, match="7 blocked song '5'"):
+        Tables.from_frames(songs=songs, users=users.assign(blocked_songs=["5", "", ""]))
