@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from accounts.models import Listener
 from catalog.features import FACTS, FEATURES
 from catalog.models import Song
-from listening.models import History, Pick, Rating
+from listening.models import History, Pick, Rating, Verdict
 from quasimusic.exceptions import ArtefactBroken, ModelsAbsent, TableWarning
 from recommender.engines.artefacts import load, readable
 from recommender.engines.base import Engine
@@ -23,19 +23,21 @@ from recommender.models import EngineFit, TrainingRun, Weights
 logger = logging.getLogger(__name__)
 
 NUMBERS = (*FACTS, *FEATURES)
+STARS_OF_VERDICTS = {Verdict.Kind.LOVE: 5, Verdict.Kind.NO: 1}  # what a song's verdict stands for among the ratings
 
 
 def load_tables() -> Tables:
-    """The four tables as they stand now, one query each (and one for the picks)."""
+    """The four tables as they stand now, one query each (and one each for picks and verdicts)."""
     songs = _songs()
+    verdicts = _verdicts(songs)
     with warnings.catch_warnings():
         # Songs without features were told at import; here they are everyday life.
         warnings.simplefilter("ignore", TableWarning)
         return Tables.from_frames(
             songs=songs,
-            users=_users(songs),
+            users=_users(songs, verdicts),
             history=_events(songs, History.objects.all(), repetition="repetition", last_played_at="last_played_at"),
-            ratings=_events(songs, Rating.objects.all(), rating="rating", rated_at="rated_at"),
+            ratings=_ratings(songs, verdicts),
         )
 
 
@@ -114,12 +116,40 @@ def _songs() -> pd.DataFrame:
     return pd.concat([frame.drop(columns=list(NUMBERS)), numbers.dropna(axis="columns", how="all")], axis=1)
 
 
-def _users(songs: pd.DataFrame) -> pd.DataFrame:
+def _ratings(songs: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Ratings, and in place of the stars of a song what was said of it outright."""
+    rated = _events(songs, Rating.objects.all(), rating="rating", rated_at="rated_at")
+    said = verdicts.dropna(subset="song_id").astype({"song_id": "int64"})
+    said = said.assign(rating=said["kind"].map(STARS_OF_VERDICTS))[list(rated)]
+    # Joined only where there are both: a frame without rows has no types, and pandas warns of taking them over.
+    every = pd.concat([rated, said]) if len(rated) and len(said) else said if len(said) else rated
+    return every.drop_duplicates(["user_id", "song_id"], keep="last", ignore_index=True)
+
+
+def _verdicts(songs: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts in force; of songs, those on these songs."""
+    frame = _frame(
+        Verdict.objects.in_force().order_by("pk"),
+        user_id="listener_id", song_id="song_id", artist_id="artist_id", genre="genre__name", kind="kind",
+        rated_at="said_at",
+    )  # fmt: skip
+    return frame[frame["song_id"].isna() | frame["song_id"].isin(songs["song_id"])]
+
+
+def _users(songs: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     frame = _frame(Listener.objects.order_by("pk"), user_id="pk", username="username", country="country")
     picks = _frame(Pick.objects.order_by("pk"), user_id="listener_id", genres="genre__name", songs="song_id")
     picks["songs"] = picks["songs"].where(picks["songs"].isin(songs["song_id"]))
-    picked = picks.groupby("user_id").agg({"genres": _joined, "songs": _joined})
-    return frame.merge(picked, left_on="user_id", right_index=True, how="left")
+    blocked = verdicts[verdicts["kind"] == Verdict.Kind.NO].rename(
+        columns={"song_id": "blocked_songs", "artist_id": "blocked_artists", "genre": "blocked_genres"}
+    )
+    lists = [_listed(picks, "genres", "songs"), _listed(blocked, "blocked_songs", "blocked_artists", "blocked_genres")]
+    return frame.set_index("user_id").join(lists).reset_index()
+
+
+def _listed(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The values of these columns by listener, joined as the users table lists them."""
+    return rows.groupby("user_id").agg(dict.fromkeys(columns, _joined))
 
 
 def _joined(values: pd.Series) -> str:

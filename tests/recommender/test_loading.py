@@ -5,8 +5,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from catalog.models import Song
-from listening.models import History, Pick, Rating
+from accounts.models import Listener
+from catalog.models import Genre, Song
+from listening.models import History, Pick, Rating, Verdict
+from listening.services import save_verdict
 from recommender.loading import load_tables
 
 
@@ -39,3 +41,40 @@ def test_a_song_that_comes_in_while_the_tables_are_read_waits_for_the_next_time(
     assert tables.songs.ids.equals(before.songs.ids)
     assert len(tables.history) == len(before.history)
     assert len(load_tables().history) == len(before.history) + 1
+
+
+def test_verdicts_in_force_block_and_teach(two_camps):
+    ada, bob = two_camps[0], two_camps[2]
+    heard = Song.objects.filter(history__listener=ada).order_by("pk")
+    loved, refused = Song.objects.exclude(history__listener=ada).order_by("pk")[:2]
+    save_verdict(listener=ada, thing=loved, kind="love")
+    save_verdict(listener=ada, thing=refused, kind="no")
+    rated = Song.objects.filter(ratings__listener=ada).first()
+    save_verdict(listener=ada, thing=rated, kind="no")
+    save_verdict(listener=ada, thing=heard.last().artist, kind="no")
+    save_verdict(listener=bob, thing=Genre.objects.get(name="loud"), kind="no")
+    tables = load_tables()
+    rows, (one, two, last) = tables.listener_rows([ada.pk, bob.pk]), tables.song_rows([loved.pk, refused.pk, rated.pk])
+    ratings = tables.rating_matrix[[rows[0]]].toarray()[0]
+    assert (ratings[one], ratings[two], ratings[last]) == (5, 1, 1)
+    barred = [set(tables.songs.ids[tables.blocked(rows[[place]]).indices]) for place in range(2)]
+    by_artist = set(Song.objects.filter(artist=heard.last().artist).values_list("pk", flat=True))
+    assert barred[0] == {refused.pk, rated.pk, *by_artist}
+    assert barred[1] == set(Song.objects.filter(genre__name="loud").values_list("pk", flat=True))
+
+
+def test_verdicts_that_ended_say_nothing(two_camps):
+    before = load_tables()
+    song = Song.objects.exclude(history__listener=two_camps[0]).first()
+    for thing in (song, song.artist, song.genre):
+        save_verdict(listener=two_camps[0], thing=thing, kind="no")
+    Verdict.objects.update(expires_at=timezone.now())
+    after = load_tables()
+    assert len(after.ratings) == len(before.ratings)
+    assert after.blocked(after.listener_rows([two_camps[0].pk])).nnz == 0
+
+
+def test_love_alone_is_enough_to_be_known(db):
+    song, listener = Song.objects.create(title="Alone"), Listener.objects.create(username="ada")
+    save_verdict(listener=listener, thing=song, kind="love")
+    assert load_tables().rating_matrix.toarray().tolist() == [[5]]
