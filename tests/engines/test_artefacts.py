@@ -32,7 +32,11 @@ def altered(folder, **values):
 
 def test_the_manifest_says_what_is_there(folder, fitted):
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert (manifest["format"], manifest["engine"], manifest["params"]) == (artefacts.FORMAT, "user_based", fitted.params)
+    assert (manifest["format"], manifest["engine"], manifest["params"]) == (
+        artefacts.FORMAT,
+        "user_based",
+        fitted.params,
+    )
     assert manifest["arrays"]["weights"] == {"shape": [len(fitted.state["weights"])], "dtype": "<f8"}
     assert {path.name for path in folder.iterdir()} == {"arrays.npz", "manifest.json"}
 
