@@ -9,6 +9,7 @@ ANALYSTS = "Analysts"
 ADMINISTRATORS = "Administrators"
 
 CATALOGUE = ("artist", "album", "genre", "mood", "song")
+BAND = ("trainingrun", "enginefit", "tuning", "evaluation", "weights", "curve", "failure")
 
 
 def _each(verbs: tuple[str, ...], app: str, models: tuple[str, ...]) -> set[str]:
@@ -19,18 +20,19 @@ _LISTEN = (
     _each(("add",), "listening", ("play", "pick"))
     | _each(("add", "change", "delete"), "listening", ("rating",))
     | _each(("add", "delete"), "listening", ("verdict",))
+    | {"recommender.change_board"}
 )
 _EDIT = _each(("add", "change", "delete", "view"), "catalog", CATALOGUE)
 _ANALYSE = (
     _each(("view",), "catalog", CATALOGUE)
     | _each(("view",), "listening", ("play", "history", "rating", "verdict", "impression"))
-    | _each(("view",), "recommender", ("trainingrun", "enginefit", "tuning", "evaluation", "weights"))
+    | _each(("view",), "recommender", BAND)
 )
 _ADMINISTER = (
     _EDIT
     | _ANALYSE
     | _each(("add", "change", "delete", "view"), "accounts", ("listener",))
-    | {"auth.view_group", "recommender.change_trainingrun"}
+    | {"auth.view_group", "recommender.change_trainingrun", "recommender.add_curve"}
 )
 
 GRANTS = {

@@ -73,6 +73,10 @@ class VerdictRejected(InputFault):
     """A verdict of another kind than there are, or one that ends before it begins."""
 
 
+class SliderOutOfRange(InputFault):
+    """A slider of the mixing board was set beyond its ends."""
+
+
 class UnknownSong(InputFault):
     """A song id that no table holds."""
 

@@ -4,5 +4,6 @@ from recommender import views
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("board/", views.board, name="board"),
     path("songs/<int:pk>/", views.song, name="song"),
 ]

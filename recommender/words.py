@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from listening.models import Impression
+from recommender.engines import ENGINES
 from recommender.engines.base import Reason
+from recommender.models import Movement
 
 COLUMNS = {
     "popularity": gettext_lazy("popular everywhere"),
@@ -49,3 +52,29 @@ def _neighbours(reason: Reason) -> str:
         return _("heard by listeners like you")
     heard = ngettext("heard by %(count)d listener like you", "heard by %(count)d listeners like you", count)
     return heard % {"count": count}
+
+
+ACTS = {
+    Impression.Outcome.LOVED: gettext_lazy("You love %(song)s"),
+    Impression.Outcome.REFUSED: gettext_lazy("You said no to %(song)s"),
+    Impression.Outcome.FULL: gettext_lazy("You heard %(song)s to the end"),
+    Impression.Outcome.HALF: gettext_lazy("You heard %(song)s"),
+    Impression.Outcome.SKIPPED: gettext_lazy("You left %(song)s early"),
+}
+
+
+def act(movement: Movement) -> str:
+    """What the listener did that moved their mix."""
+    song = movement.song.known_title
+    if movement.outcome in ACTS:
+        return ACTS[movement.outcome] % {"song": song}
+    return _("You rated %(song)s %(rating)s") % {"song": song, "rating": movement.outcome.removeprefix("rated ")}
+
+
+def moved(movement: Movement) -> str:
+    """Which engine went up or down by it: "Fan club 31% → 27%"."""
+    return _("%(engine)s %(before)s%% → %(after)s%%") % {
+        "engine": ENGINES[movement.engine].title,
+        "before": round(100 * movement.before),
+        "after": round(100 * movement.after),
+    }

@@ -1,10 +1,14 @@
 from dataclasses import dataclass
 
 from django import template
+from django.forms import BoundField, Form
 
+from recommender import words
 from recommender.engines import ENGINES
 
 register = template.Library()
+register.filter(words.act)
+register.filter(words.moved)
 
 
 @dataclass(frozen=True)
@@ -26,3 +30,15 @@ def mix(shares: dict[str, float]) -> dict:
             parts.append(Part(name, engine.title, percent, start))
             start += percent
     return {"parts": parts}
+
+
+@register.filter
+def percent(weight: float) -> int:
+    """A weight of 0 to 1 in hundredths."""
+    return round(100 * weight)
+
+
+@register.filter
+def slider(form: Form, name: str) -> BoundField:
+    """The field of a channel."""
+    return form[name]
