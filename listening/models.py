@@ -175,7 +175,10 @@ class Blocked:
     genres: frozenset[int]
 
     def __contains__(self, song: Song) -> bool:
-        return song.pk in self.songs or song.artist_id in self.artists or song.genre_id in self.genres
+        return self.bars(song.pk, song.artist_id, song.genre_id)
+
+    def bars(self, song_id: int, artist_id: int | None, genre_id: int | None) -> bool:
+        return song_id in self.songs or artist_id in self.artists or genre_id in self.genres
 
     def left_out_of(self, songs: QuerySet) -> QuerySet:
         """These songs without the blocked ones."""

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Listener
 from catalog.models import Song
-from listening.models import History, Pick, Rating
+from listening.models import Blocked, History, Pick, Rating, Verdict
 from quasimusic.exceptions import UnknownEngine
 from recommender import cache
 from recommender.cache import EVERYONE, StoredItem, StoredLists
@@ -30,9 +30,16 @@ from recommender.words import sentence
 HYBRID = "hybrid"
 HYBRID_TITLE = "For you"
 SHELF_LENGTH = 12
+STORED_LENGTH = 3 * SHELF_LENGTH  # what is heard or blocked meanwhile gives its place to those further down
 CHUNK = 100  # listeners whose lists are made and stored at once
 NEIGHBOURS = 12
-EVENTS = ((History, "counted_at"), (Rating, "rated_at"), (Pick, "picked_at"))
+EVENTS = (
+    (History, "counted_at"),
+    (Rating, "rated_at"),
+    (Pick, "picked_at"),
+    (Verdict, "said_at"),
+    (Verdict, "expires_at"),  # ended by itself or taken back
+)
 
 Progress = Callable[[int, int], None]
 
@@ -91,7 +98,7 @@ def refresh_listeners(*, listener_ids: Sequence[int]) -> int:
 
 
 def listeners_behind() -> list[int]:
-    """Listeners who have lists of the serving generation and have played, rated or picked since they were made."""
+    """Listeners whose lists of the serving generation are older than what they last played, rated, picked or judged."""
     last = _last_events(timezone.now() - timedelta(hours=1))
     stored = cache.stored_lists(sorted(last))
     return [pk for pk, lists in stored.items() if last[pk] > lists.made_at]
@@ -102,23 +109,26 @@ def home(*, listener: Listener) -> Home:
     stored = cache.stored_lists([listener.pk, EVERYONE])
     own = stored.get(listener.pk)
     lists = own or stored.get(EVERYONE)
+    blocked = listener.verdicts.blocked()
     if lists is None:
-        return Home(shelves=(_most_popular(),), pending=True, stale=False)
+        return Home(shelves=(_most_popular(blocked),), pending=True, stale=False)
     return Home(
-        shelves=_shelves(listener, lists),
+        shelves=_shelves(listener, lists, blocked),
         pending=own is None,
         stale=own is not None and bool(_last_events(own.made_at, listener=listener)),
     )
 
 
-def near_song(*, song: Song) -> Shelf:
-    """Songs that sound like this one; by its genre where it is too new to have neighbours."""
+def near_song(*, song: Song, listener: Listener) -> Shelf:
+    """Songs that sound like this one, without those the listener blocked; by its genre where it is too new to have
+    neighbours."""
+    blocked = listener.verdicts.blocked()
     stored = cache.stored_neighbours(song.pk)
     songs = Song.objects.for_cards().in_bulk(stored)
-    near = [songs[pk] for pk in stored if pk in songs]
+    near = [songs[pk] for pk in stored if pk in songs and songs[pk] not in blocked][:NEIGHBOURS]
     if not near and song.genre_id:
         same_genre = Song.objects.for_cards().filter(genre=song.genre_id).exclude(pk=song.pk)
-        near = list(same_genre.most_popular()[:NEIGHBOURS])
+        near = list(blocked.left_out_of(same_genre).most_popular()[:NEIGHBOURS])
     return Shelf("near", "Near this song", tuple(Card(each, "", {}) for each in near))
 
 
@@ -161,7 +171,7 @@ class _Bench:
         with bounded(settings.ENGINE_THREADS):
             shelves = {HYBRID: self._hybrid_items(listener_ids)}
             for name, engine in self.band.engines.items():
-                ids, _ = Hybrid({name: engine}).recommend(listener_ids, SHELF_LENGTH)  # alone, but with artists capped
+                ids, _ = Hybrid({name: engine}).recommend(listener_ids, STORED_LENGTH)  # alone, but with artists capped
                 shelves[name] = [_plain_items(name, row) for row in ids]
         return {
             pk: self._stored({name: rows[place] for name, rows in shelves.items()})
@@ -183,7 +193,7 @@ class _Bench:
         if not isinstance(engine, CoolStart):
             return {}
         with bounded(settings.ENGINE_THREADS):
-            ids, _ = engine.nearest(NEIGHBOURS)
+            ids, _ = engine.nearest(3 * NEIGHBOURS)  # more than are shown: some may be blocked
         return {
             int(pk): tuple(int(near) for near in row if near != -1)
             for pk, row in zip(self.tables.songs.ids, ids, strict=True)
@@ -230,24 +240,28 @@ def _titles(tables: Tables) -> dict[int, str]:
 
 
 def _last_events(since: datetime, **whose: Listener) -> dict[int, datetime]:
-    """When each listener last played, rated or picked, by listener id: of those who did so since that moment."""
+    """When each listener last played, rated, picked or judged, by listener id: of those who have since."""
+    now = timezone.now()
     last: dict[int, datetime] = {}
     for model, moment in EVENTS:
-        events = model.objects.filter(**{f"{moment}__gt": since}, **whose).order_by()
+        events = model.objects.filter(**{f"{moment}__gt": since, f"{moment}__lte": now}, **whose).order_by()
         for pk, at in events.values_list("listener").annotate(Max(moment)):
             last[pk] = max(at, last.get(pk, at))
     return last
 
 
-def _shelves(listener: Listener, lists: StoredLists) -> tuple[Shelf, ...]:
-    """Stored lists as shelves, without what was heard since; what is left is noted as shown."""
+def _shelves(listener: Listener, lists: StoredLists, blocked: Blocked) -> tuple[Shelf, ...]:
+    """Stored lists as shelves, without what was heard or blocked since; what is left is noted as shown."""
     song_ids = {item.song_id for items in lists.shelves.values() for item in items}
-    songs = Song.objects.for_cards().in_bulk(song_ids)
-    heard = _heard(listener, song_ids)
+    there = list(Song.objects.filter(pk__in=song_ids).values_list("pk", "artist_id", "genre_id"))
+    free = {facts[0] for facts in there if not blocked.bars(*facts)}
+    wanted = free - _familiar(listener, song_ids)
     shown = {
-        name: [item for item in items if item.song_id in songs and item.song_id not in heard][:SHELF_LENGTH]
-        for name, items in lists.shelves.items()
+        name: [item for item in items if item.song_id in wanted][:SHELF_LENGTH] for name, items in lists.shelves.items()
     }
+    if len(free) < len(there):
+        _fill_up(listener, blocked, shown)
+    songs = Song.objects.for_cards().in_bulk({item.song_id for items in shown.values() for item in items})
     noted = note_shown(listener=listener, lists=lists, shown=shown)
     return tuple(
         Shelf(
@@ -261,18 +275,32 @@ def _shelves(listener: Listener, lists: StoredLists) -> tuple[Shelf, ...]:
     )
 
 
-def _heard(listener: Listener, song_ids: Collection[int]) -> set[int]:
+def _fill_up(listener: Listener, blocked: Blocked, shown: dict[str, list[StoredItem]]) -> None:
+    """Fill the first shelf up with what is popular, where what was blocked left too little."""
+    first = next(iter(shown.values()), None)
+    if first is None or len(first) >= SHELF_LENGTH:
+        return
+    fresh = blocked.left_out_of(Song.objects.exclude(pk__in=[item.song_id for item in first]))
+    for rows in (listener.history, listener.ratings, listener.picks, listener.verdicts.in_force()):
+        fresh = fresh.exclude(pk__in=rows.exclude(song=None).values("song"))
+    popular = fresh.most_popular().values_list("pk", flat=True)
+    first.extend(_plain_items("relevance", popular[: SHELF_LENGTH - len(first)]))
+
+
+def _familiar(listener: Listener, song_ids: Collection[int]) -> set[int]:
+    """Of these songs those that the listener has played, rated, picked or judged."""
     played = listener.history.filter(song__in=song_ids).values_list("song_id", flat=True)
     rated = listener.ratings.filter(song__in=song_ids).values_list("song_id", flat=True)
     picked = listener.picks.filter(song__in=song_ids).values_list("song_id", flat=True)
-    return set(played.union(rated, picked))
+    judged = listener.verdicts.in_force().filter(song__in=song_ids).values_list("song_id", flat=True)
+    return set(played.union(rated, picked, judged))
 
 
 def shelf_title(name: str) -> str:
     return HYBRID_TITLE if name == HYBRID else ENGINES[name].title
 
 
-def _most_popular() -> Shelf:
+def _most_popular(blocked: Blocked) -> Shelf:
     """What is shown before anything was trained."""
-    songs = Song.objects.for_cards().most_popular()[:SHELF_LENGTH]
+    songs = blocked.left_out_of(Song.objects.for_cards()).most_popular()[:SHELF_LENGTH]
     return Shelf("relevance", shelf_title("relevance"), tuple(Card(song, "", {}) for song in songs))

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import Listener
 from catalog.models import Song
 from listening.models import History, Impression
-from listening.services import rate_song, record_play, save_picks
+from listening.services import clear_verdict, rate_song, record_play, save_picks, save_verdict
 from quasimusic.exceptions import ModelsAbsent
 from recommender import cache
 from recommender.engines import ENGINES
@@ -160,16 +160,16 @@ def test_who_is_behind_takes_as_many_queries_for_many_listeners_as_for_one(train
     lists.refresh_everybody()
     for active in (trained[:1], trained):
         History.objects.filter(listener__in=active).update(counted_at=timezone.now())
-        with django_assert_num_queries(3):
+        with django_assert_num_queries(5):
             assert set(lists.listeners_behind()) == {listener.pk for listener in active}
 
 
 def test_a_new_song_has_neighbours_by_its_genre_until_the_next_refresh(trained):
     lists.refresh_everybody()
     loud = Song.objects.filter(genre__name="loud").first()
-    assert {song.genre.name for song in songs_of(lists.near_song(song=loud))} == {"loud"}
+    assert {song.genre.name for song in songs_of(lists.near_song(song=loud, listener=trained[0]))} == {"loud"}
     fresh = Song.objects.create(title="Fresh", genre=loud.genre)
-    near = songs_of(lists.near_song(song=fresh))
+    near = songs_of(lists.near_song(song=fresh, listener=trained[0]))
     assert near
     assert {song.genre for song in near} == {loud.genre}
 
@@ -177,12 +177,12 @@ def test_a_new_song_has_neighbours_by_its_genre_until_the_next_refresh(trained):
 def test_home_takes_the_same_few_queries_for_one_card_and_for_many(trained, django_assert_num_queries):
     lists.refresh_everybody()
     n_cards = [sum(len(shelf.cards) for shelf in lists.home(listener=trained[0]).shelves)]
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(10):
         lists.home(listener=trained[0])
     kept = lists.home(listener=trained[0]).shelves[0].cards[0].song
     Song.objects.exclude(pk=kept.pk).delete()
     n_cards.append(sum(len(shelf.cards) for shelf in lists.home(listener=trained[0]).shelves))
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(10):
         lists.home(listener=trained[0])
     assert n_cards[0] > 30 > n_cards[1]
 
@@ -198,3 +198,112 @@ def test_events_of_an_hour_ago_are_left_to_the_hourly_refresh(trained):
     lists.refresh_everybody()
     History.objects.filter(listener=trained[0]).update(counted_at=timezone.now() - timedelta(hours=2))
     assert lists.listeners_behind() == []
+
+
+def everything_shown(listener):
+    return [song for shelf in lists.home(listener=listener).shelves for song in songs_of(shelf)]
+
+
+@pytest.mark.parametrize("of", ["song", "artist", "genre"])
+def test_what_is_blocked_is_off_every_shelf_at_once_and_back_once_that_ends(trained, of):
+    lists.refresh_everybody()
+    listener = trained[0]
+    first = everything_shown(listener)[0]
+    thing = first if of == "song" else getattr(first, of)
+    now = timezone.now()
+    save_verdict(listener=listener, thing=thing, kind="no", expires_at=now + timedelta(days=30))
+
+    def is_of(song):
+        return thing in (song, song.artist, song.genre)
+
+    home = lists.home(listener=listener)
+    assert home.stale
+    assert home.shelves[0].cards
+    assert not any(is_of(song) for song in everything_shown(listener))
+    assert not any(is_of(song) for song in songs_of(lists.near_song(song=first, listener=listener)))
+    assert not any(is_of(song) for song, _, _ in lists.recommend(listener=listener, n=60))
+    assert not any(is_of(song) for song, _, _ in lists.recommend(listener=listener, n=60, engine="relevance"))
+    assert any(is_of(song) for song in everything_shown(trained[2]))
+    assert lists.listeners_behind() == [listener.pk]
+    lists.refresh_listeners(listener_ids=[listener.pk])
+    assert not any(is_of(song) for song in everything_shown(listener))
+    assert lists.home(listener=listener).shelves[0].cards
+    assert lists.listeners_behind() == []
+    clear_verdict(listener=listener, thing=thing)
+    assert lists.home(listener=listener).stale
+    assert lists.listeners_behind() == [listener.pk]
+    lists.refresh_listeners(listener_ids=[listener.pk])
+    assert any(is_of(song) for song in everything_shown(listener))
+
+
+def test_a_verdict_that_ends_by_itself_makes_the_list_stale(trained, monkeypatch):
+    lists.refresh_everybody()
+    listener, now = trained[0], timezone.now()
+    song = everything_shown(listener)[0]
+    save_verdict(listener=listener, thing=song, kind="no", expires_at=now + timedelta(days=30))
+    lists.refresh_everybody()
+    assert not lists.home(listener=listener).stale
+    assert song not in everything_shown(listener)
+    monkeypatch.setattr(timezone, "now", lambda: now + timedelta(days=30, seconds=1))
+    assert lists.home(listener=listener).stale
+    lists.refresh_everybody()
+    assert song in everything_shown(listener)
+
+
+def test_blocked_songs_leave_their_places_to_those_further_down(trained):
+    lists.refresh_everybody()
+    listener = trained[0]
+    before = songs_of(lists.home(listener=listener).shelves[0])
+    for song in before[:5]:
+        save_verdict(listener=listener, thing=song, kind="no")
+    after = songs_of(lists.home(listener=listener).shelves[0])
+    assert len(after) == lists.SHELF_LENGTH
+    assert after[:7] == before[5:]
+
+
+def test_whoever_blocks_all_they_were_offered_is_shown_what_is_popular_among_the_rest(trained):
+    lists.refresh_everybody()
+    listener = trained[0]
+    for artist in {song.artist for song in everything_shown(listener) if song.genre.name == "calm"}:
+        save_verdict(listener=listener, thing=artist, kind="no")
+    stored = cache.stored_lists([listener.pk])[listener.pk].shelves["hybrid"]
+    for song in Song.objects.filter(pk__in=[item.song_id for item in stored]):
+        save_verdict(listener=listener, thing=song, kind="no")
+    shelf = lists.home(listener=listener).shelves[0]
+    blocked = listener.verdicts.blocked()
+    assert shelf.name == "hybrid"
+    assert shelf.cards
+    assert len({song.pk for song in songs_of(shelf)}) == len(shelf.cards)
+    assert not any(song in blocked for song in songs_of(shelf))
+    assert not History.objects.filter(listener=listener, song__in=songs_of(shelf)).exists()
+    assert all(card.shares == {"relevance": 1.0} and card.impression_id for card in shelf.cards)
+
+
+def test_before_any_training_blocked_songs_stay_away_too(two_camps):
+    listener = two_camps[0]
+    popular = songs_of(lists.home(listener=listener).shelves[0])[0]
+    save_verdict(listener=listener, thing=popular, kind="no")
+    assert popular not in songs_of(lists.home(listener=listener).shelves[0])
+
+
+def test_a_loved_song_is_known_and_draws_others_like_it(trained):
+    newcomer = Listener.objects.create_user("newcomer")
+    lists.refresh_everybody()
+    loved = list(Song.objects.filter(genre__name="loud")[:4])
+    for song in loved:
+        save_verdict(listener=newcomer, thing=song, kind="love")
+    lists.refresh_listeners(listener_ids=lists.listeners_behind())
+    hybrid = songs_of(lists.home(listener=newcomer).shelves[0])
+    assert sum(song.genre.name == "loud" for song in hybrid) > 0.8 * len(hybrid)
+    assert not set(loved) & set(everything_shown(newcomer))
+
+
+def test_thirty_verdicts_take_as_many_queries_as_one(trained, django_assert_num_queries):
+    lists.refresh_everybody()
+    listener = trained[0]
+    for song in Song.objects.exclude(history__listener=listener)[:30]:
+        save_verdict(listener=listener, thing=song, kind="no")
+        lists.home(listener=listener)
+        with django_assert_num_queries(10):
+            shelves = lists.home(listener=listener).shelves
+    assert shelves[0].cards
