@@ -153,7 +153,7 @@ def ranking_task(tables: Tables, params: Params, half_step: HalfStep = wals.half
     learned = np.unique(values.indices)
     values, weights = values[:, learned], weights[:, learned]
     mean = weighted_mean(values, weights, params["w0"])
-    problem = Problem(values, weights, params["w0"], params["regularisation"], mean)
+    problem = _ranking_problem(values, weights, params, mean)
     return Task("", id_array(tables.songs.ids[learned]), problem, params["solver"], half_step)
 
 
@@ -181,7 +181,7 @@ def ranking_head(tables: Tables, params: Params, state: State) -> Head:
     """The ranking head that left this state, on these tables."""
     songs = LearnedSongs(pd.Index(state["song_ids"]), tables.songs)
     values, weights = (songs.gather(entries) for entries in _ranking_entries(tables, params))
-    problem = Problem(values, weights, params["w0"], params["regularisation"], float(state["mean"][0]))
+    problem = _ranking_problem(values, weights, params, float(state["mean"][0]))
     return Head(problem, Side(state["song_factors"], state["song_biases"]), songs)
 
 
@@ -203,6 +203,11 @@ def _ranking_entries(tables: Tables, params: Params) -> tuple[sparse.csr_array, 
     weights = damped_repetitions(tables)
     weights.data = 1.0 + params["alpha"] * (weights.data - 1.0)
     return preferences(tables), weights
+
+
+def _ranking_problem(values: sparse.csr_array, weights: sparse.csr_array, params: Params, mean: float) -> Problem:
+    w0, regularisation = params["w0"], params["regularisation"]
+    return Problem(values, weights, w0, regularisation, mean, count_power=params["count_power"])
 
 
 def _rated(tables: Tables) -> tuple[sparse.csr_array, NDArray[Any]]:

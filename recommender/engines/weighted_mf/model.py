@@ -38,12 +38,13 @@ class WeightedMF(Engine):
     title = "Underground"
     needs = ()  # history or ratings: one of them is enough
     defaults: ClassVar[Params] = {
-        "n_factors": 64,
+        "n_factors": 128,
         "n_iterations": 15,
-        "regularisation": 0.5,
-        "w0": 0.1,
-        "alpha": 1.0,
-        "solver": "exact",
+        "regularisation": 0.05,
+        "count_power": 1.0,
+        "w0": 0.2,
+        "alpha": 0.3,
+        "solver": "cg",
         "rating_loss": "scaled",
         "rating_factors": 10,
         "rating_iterations": 20,
@@ -53,6 +54,7 @@ class WeightedMF(Engine):
         "n_factors": (1, 512),
         "n_iterations": (1, 1000),
         "regularisation": (1e-6, 1e6),
+        "count_power": (0.0, 2.0),
         "w0": (1e-6, 1.0),
         "alpha": (0.0, 1e6),
         "solver": SOLVERS,
