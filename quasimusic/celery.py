@@ -32,6 +32,7 @@ def _nightly(task: str, minute: int) -> dict:
 app.conf.beat_schedule = {
     "train": _nightly("recommender.train", minute=0),
     "refresh_moods": _nightly("recommender.refresh_moods", minute=30),
+    "prune": _nightly("recommender.prune", minute=45),
     "refresh": _every(settings.REFRESH_MINUTES * 60.0, "recommender.refresh"),
     "learn": _every(float(settings.LEARN_SECONDS), "recommender.learn"),
 }

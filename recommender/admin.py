@@ -1,18 +1,24 @@
 """What the band did, for staff to read; publishing and rolling back are actions on a run."""
 
+import json
+
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.forms.models import model_to_dict
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from unfold.admin import TabularInline
 
 from quasimusic.admin import HouseAdmin, ReadOnly
 from quasimusic.exceptions import QuasimusicError
-from recommender.models import EngineFit, Evaluation, TrainingRun, Tuning, Weights
+from recommender.engines import ENGINES
+from recommender.models import Curve, EngineFit, Evaluation, Failure, TrainingRun, Tuning, Weights
 from recommender.services import evaluation as measuring
 from recommender.services.training import activate_run
+from recommender.services.weights import weights_by_day
 
 PICTURES = {
     "convergence": "The loss of each trial, and the best so far",
@@ -121,6 +127,11 @@ class TuningAdmin(ReadOnly, HouseAdmin):
 class WeightsAdmin(ReadOnly, HouseAdmin):
     list_display = ("made_at", "strategy", "weights", "reward_means")
     list_filter = ("strategy",)
+    list_before_template = "recommender/admin/weights.html"
+
+    def changelist_view(self, request, extra_context=None):
+        charts = {ENGINES[name].title: json.dumps(_lines(course)) for name, course in weights_by_day().items()}
+        return super().changelist_view(request, {**(extra_context or {}), "charts": charts})
 
     @admin.display
     def weights(self, weights):
@@ -129,6 +140,46 @@ class WeightsAdmin(ReadOnly, HouseAdmin):
     @admin.display(description="mean rewards")
     def reward_means(self, weights):
         return _pairs((engine, f"{earned['mean']:.2f}") for engine, earned in weights.rewards.items())
+
+
+@admin.register(Curve)
+class CurveAdmin(HouseAdmin):
+    """Rows are added, never changed: the newest is in force, the others say who had which before."""
+
+    list_display = ("made_at", "made_by", "ratings", "plays", "others")
+    list_select_related = ("made_by",)
+    exclude = ("made_at", "made_by")
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    def get_changeform_initial_data(self, request):
+        return model_to_dict(Curve.objects.first() or Curve(), exclude=self.exclude)
+
+    def save_model(self, request, obj, form, change):
+        obj.made_at, obj.made_by = timezone.now(), request.user
+        super().save_model(request, obj, form, change)
+
+    @admin.display(description="rated 5 to 1")
+    def ratings(self, curve):
+        return _figures(curve, "rated_5", "rated_4", "rated_3", "rated_2", "rated_1")
+
+    @admin.display(description="heard to the end, by half, left, passed over")
+    def plays(self, curve):
+        return _figures(curve, "full", "half", "skipped", "passed")
+
+    @admin.display(description="loved, not for me")
+    def others(self, curve):
+        return _figures(curve, "loved", "refused")
+
+
+@admin.register(Failure)
+class FailureAdmin(ReadOnly, HouseAdmin):
+    list_display = ("failed_at", "engine", "note")
+    list_filter = ("engine",)
 
 
 @admin.register(Evaluation)
@@ -151,6 +202,22 @@ class EvaluationAdmin(ReadOnly, HouseAdmin):
     def render_change_form(self, request, context, *args, obj=None, **kwargs):
         context.update(tables=[(stage, _table(figures)) for stage, figures in measuring.stages(obj).items()])
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+
+def _figures(curve, *names):
+    return " · ".join(f"{getattr(curve, name):g}" for name in names)
+
+
+def _lines(course):
+    """An engine's weight and mean reward by day, as the theme's charts take them; None leaves a gap."""
+    told = (("weight", "weight", "primary-600"), ("mean_reward", "mean reward", "base-400"))
+    return {
+        "labels": [f"{day.day:%d %b}" for day in course],
+        "datasets": [
+            {"label": label, "data": [getattr(day, fact) for day in course], "borderColor": f"var(--color-{colour})"}
+            for fact, label, colour in told
+        ],
+    }
 
 
 def _last_stage(evaluation):

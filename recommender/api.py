@@ -36,7 +36,7 @@ class RecommendationsView(APIView):
     @extend_schema(responses=HomeSerializer)
     def get(self, request):
         home = lists.home(listener=request.user)
-        if home.pending or home.stale:
+        if home.wants_refresh:
             tasks.ask_for_lists(request.user.pk)
         return Response(HomeSerializer(home).data)
 

@@ -5,11 +5,15 @@ half of a refresh and a broken-off refresh is simply never pointed to. Two names
 written over the one before the serving one, so that an hourly refresh never holds more than two in memory.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.core.cache import cache
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
 
 KEPT_SECONDS = 7 * 24 * 3600
 # The stored classes are pickled: a change of their fields takes a new number, and old lists are made anew.
@@ -58,12 +62,14 @@ def store_lists(generation: str, lists: Mapping[int, StoredLists]) -> None:
 
 
 def stored_lists(listener_ids: list[int]) -> dict[int, StoredLists]:
-    """The serving lists of those who have any, in one round trip."""
-    generation = serving_generation()
-    if generation is None:
+    """The serving lists of those who have any, in one round trip; of nobody while the cache is away."""
+    try:
+        generation = serving_generation()
+        found = cache.get_many([_lists_key(generation, pk) for pk in listener_ids]) if generation else {}
+    except RedisError as fault:
+        logger.warning("The cache is away, pages go by the last lists kept: %s", fault)
         return {}
-    found = cache.get_many([_lists_key(generation, pk) for pk in listener_ids])
-    keyed = {pk: found.get(_lists_key(generation, pk)) for pk in listener_ids}
+    keyed = {pk: found.get(_lists_key(generation, pk)) for pk in listener_ids if generation}
     return {pk: stored for pk, stored in keyed.items() if stored is not None}
 
 
@@ -73,14 +79,22 @@ def store_neighbours(generation: str, neighbours: Mapping[int, tuple[int, ...]])
 
 
 def stored_neighbours(song_id: int) -> tuple[int, ...]:
-    """Ids of the songs nearest to this one, nearest first; () where none are stored."""
-    generation = serving_generation()
-    return cache.get(_neighbours_key(generation, song_id), ()) if generation else ()
+    """Ids of the songs nearest to this one, nearest first; () where none are stored, or the cache is away."""
+    try:
+        generation = serving_generation()
+        return cache.get(_neighbours_key(generation, song_id), ()) if generation else ()
+    except RedisError as fault:
+        logger.warning("The cache is away, neighbours go by genre: %s", fault)
+        return ()
 
 
 def first_to_ask(listener_id: int, seconds: int) -> bool:
-    """Whether nobody asked for this listener's refresh in the last seconds; asking once is enough."""
-    return cache.add(f"{PREFIX}:asked:{listener_id}", True, seconds)
+    """Whether nobody asked for this listener's refresh in the last seconds; asking once is enough, and while the cache
+    is away there is nobody to ask."""
+    try:
+        return cache.add(f"{PREFIX}:asked:{listener_id}", True, seconds)
+    except RedisError:
+        return False
 
 
 def _lists_key(generation: str, listener_id: int) -> str:

@@ -51,20 +51,22 @@ def load_songs() -> SongTable:
 def load_band(tables: Tables) -> tuple[TrainingRun, Hybrid]:
     """The active run and its engines standing on `tables`, with the weights in force.
 
-    An engine whose artefact is broken is left out and told in the log. Raises ModelsAbsent where none is left.
+    An engine whose artefact is broken is left out, told in the log and in the band's `left_out`. Raises ModelsAbsent
+    where none is left.
     """
     run = TrainingRun.objects.filter(is_active=True).first()
     if run is None:
         raise ModelsAbsent("No trained models yet. Run `manage.py train_models`, or wait for the nightly training.")
-    engines = {}
+    engines, left_out = {}, {}
     for fit in run.fits.filter(state__in=EngineFit.SERVING):
         try:
             engines[fit.engine] = load_engine(run, fit.engine, tables)
         except ArtefactBroken as fault:
             logger.error("%s of run %s is left out: %s", fit.engine, run.pk, fault)
+            left_out[fit.engine] = str(fault)
     if not engines:
         raise ModelsAbsent(f"Run {run.pk} has no engine that can be read. Train again: `manage.py train_models`.")
-    return run, Hybrid(engines, weights_in_force(engines))
+    return run, Hybrid(engines, weights_in_force(engines), left_out=left_out)
 
 
 def models_stand() -> bool:

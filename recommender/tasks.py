@@ -5,7 +5,7 @@ from django.conf import settings
 
 from quasimusic.exceptions import ModelsAbsent, TableNeeded
 from recommender.cache import first_to_ask
-from recommender.services import learning, lists, moods, training
+from recommender.services import impressions, learning, lists, moods, training
 
 ASK_SECONDS = 5
 NOT_YET = (ModelsAbsent,)  # everyday life until the first training: told in a line, without a trace
@@ -20,6 +20,11 @@ def train() -> None:
 @shared_task(name="recommender.refresh_moods", throws=(TableNeeded,))
 def refresh_moods() -> None:
     moods.refresh_moods(seed=settings.TRAIN_SEED)
+
+
+@shared_task(name="recommender.prune")
+def prune() -> None:
+    impressions.prune_history()
 
 
 @shared_task(name="recommender.refresh", throws=NOT_YET)

@@ -19,7 +19,7 @@ def home(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return render(request, "recommender/welcome.html")
     shown = lists.home(listener=request.user)
-    if shown.pending or shown.stale:
+    if shown.wants_refresh:
         tasks.ask_for_lists(request.user.pk)
     ratings = request.user.ratings.by_song([card.song for shelf in shown.shelves for card in shelf.cards])
     context = {"home": shown, "ratings": ratings, "is_known": _is_known(request.user)}

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 from django.conf import settings
 from django.db.models import F
+from django.utils import timezone
 
 from listening.models import Impression
 from recommender.models import DailyReward, ListenerReward
@@ -56,7 +57,7 @@ def credit_engines(*, settled: Collection[Settled], at: datetime) -> None:
             by_engine[engine].add(share, one)
     add_to_listeners(by_listener, at)
     # Last, for these few rows are everybody's: whoever else credits waits for them until this transaction ends.
-    add_to_day(by_engine, at.date())
+    add_to_day(by_engine, timezone.localdate(at))
 
 
 def add_to_listeners(earned: Mapping[Key, Earned], at: datetime) -> None:
