@@ -229,23 +229,29 @@ def read_entries(
     columns: Columns,
     values: Singles,
     weights: Singles,
+    start: int,
+    stop: int,
     w0: np.float32,
     offsets: Singles,
+    width: int,
+    places: Starts,
     surplus: Singles,
     target: Singles,
 ) -> None:
-    """Write s_e into `surplus` and t_e into `target`."""
-    for e in range(len(columns)):
+    """Write into `places` where the factors of each entry's column begin, s_e into `surplus`, t_e into `target`."""
+    for e in range(start, stop):
         offset = offsets[columns[e]]
-        surplus[e] = weights[e] - w0
-        target[e] = weights[e] * (values[e] - offset) + w0 * offset
+        places[e - start] = columns[e] * width
+        surplus[e - start] = weights[e] - w0
+        target[e - start] = weights[e] * (values[e] - offset) + w0 * offset
 
 
 @njit(nogil=True, cache=True)
 def add_sums(
     factors: Singles,
     width: int,
-    columns: Columns,
+    places: Starts,
+    n: int,
     one: np.float32,
     surplus: Singles,
     target: Singles,
@@ -255,27 +261,27 @@ def add_sums(
     """border += sum_e s_e [f_e, one], right += sum_e t_e [f_e, one]."""
     for k in range(0, width, LANES):
         bordering, pulling = load(border, k), load(right, k)
-        for e in range(len(columns)):
-            f = load(factors, columns[e] * width + k)
+        for e in range(n):
+            f = load(factors, places[e] + k)
             bordering = plus_product(bordering, f, splat(one * surplus[e]))
             pulling = plus_product(pulling, f, splat(target[e]))
         store(border, k, bordering)
         store(right, k, pulling)
-    for e in range(len(columns)):
+    for e in range(n):
         border[width] += one * surplus[e]
         right[width] += one * target[e]
 
 
 @njit(nogil=True, cache=True)
 def add_outer_products(
-    factors: Singles, width: int, columns: Columns, surplus: Singles, A: Singles, stride: int
+    factors: Singles, width: int, places: Starts, n: int, surplus: Singles, A: Singles, stride: int
 ) -> None:
     """A += sum_e s_e f_e f_e^T, in the blocks on and below the diagonal."""
     for i in range(0, width, LANES):
         for j in range(0, i + 1, LANES):
             sums = empty_tile()
-            for e in range(len(columns)):
-                place = columns[e] * width
+            for e in range(n):
+                place = places[e]
                 sums = plus_outer(sums, factors, place + i, times(load(factors, place + j), splat(surplus[e])))
             add_tile(A, i * stride + j, stride, sums)
 
@@ -375,7 +381,8 @@ def solve_exactly(
     d = n_factors + 1
     systems, rights = aligned(LANES * size), aligned(LANES * stride)
     packed, solution, inverses = aligned(d * (d + 1) // 2 * LANES), aligned(d * LANES), aligned(d * LANES)
-    surplus, target, damping = aligned(CHUNK), aligned(CHUNK), aligned(LANES)
+    places, surplus, target = np.empty(CHUNK, dtype=np.int64), aligned(CHUNK), aligned(CHUNK)
+    damping = aligned(LANES)
     systems[:] = ZERO
     for first in range(0, len(solved), LANES):
         last = min(first + LANES, len(solved))
@@ -387,10 +394,9 @@ def solve_exactly(
             damping[i - first] = penalties[i]
             for start in range(indptr[i], indptr[i + 1], CHUNK):
                 stop = min(start + CHUNK, indptr[i + 1])
-                chunk = columns[start:stop]
-                read_entries(chunk, values[start:stop], weights[start:stop], w0, offsets, surplus, target)
-                add_sums(factors, width, chunk, one, surplus, target, A[width * stride :], right)
-                add_outer_products(factors, width, chunk, surplus, A, stride)
+                read_entries(columns, values, weights, start, stop, w0, offsets, width, places, surplus, target)
+                add_sums(factors, width, places, stop - start, one, surplus, target, A[width * stride :], right)
+                add_outer_products(factors, width, places, stop - start, surplus, A, stride)
         interleave(systems, rights, width, n_factors, damping, share, packed, solution)
         factorise(packed, inverses, d)
         substitute(packed, inverses, d, solution)
@@ -404,7 +410,8 @@ def solve_exactly(
 def add_pulled(
     factors: Singles,
     width: int,
-    columns: Columns,
+    places: Starts,
+    n: int,
     one: np.float32,
     surplus: Singles,
     target: Singles,
@@ -415,9 +422,8 @@ def add_pulled(
     """result += sum_e (t_e - s_e [f_e, one] . p) [f_e, one], t_e being taken `share_of_target` times."""
     bias = one * p[width]
     gained = ZERO
-    n = len(columns)
     for e in range(0, n - 3, 4):  # four at a time: each load of p and of the result serves them all
-        a, b, c, d = columns[e] * width, columns[e + 1] * width, columns[e + 2] * width, columns[e + 3] * width
+        a, b, c, d = places[e], places[e + 1], places[e + 2], places[e + 3]
         dot_a = dot_b = dot_c = dot_d = splat(ZERO)
         for k in range(0, width, LANES):
             q = load(p, k)
@@ -436,7 +442,7 @@ def add_pulled(
             summed = plus_product(summed, load(factors, c + k), splat(pull_c))
             store(result, k, plus_product(summed, load(factors, d + k), splat(pull_d)))
     for e in range(n - n % 4, n):
-        a = columns[e] * width
+        a = places[e]
         dot_a = splat(ZERO)
         for k in range(0, width, LANES):
             dot_a = plus_product(dot_a, load(factors, a + k), load(p, k))
@@ -465,14 +471,17 @@ def take_shared(gram: Singles, penalty: np.float32, share: np.float32, p: Single
             third = less_product(third, load(gram, place + 2 * stride), splat(p[i + 2]))
             fourth = plus_product(fourth, load(gram, place + 3 * stride), splat(p[i + 3]))
         store(result, j, minus(plus(first, third), plus(second, fourth)))
-    result[width] -= dot(gram[width * stride :], p) + share * penalty * p[width]
+    border = splat(ZERO)
+    for j in range(0, stride, LANES):
+        border = plus_product(border, load(gram, width * stride + j), load(p, j))
+    result[width] -= total(border) + share * penalty * p[width]
 
 
 @njit(nogil=True, cache=True)
 def dot(a: Singles, b: Singles) -> np.float32:
     """a . b"""
     sums = splat(ZERO)
-    for k in range(0, len(b), LANES):
+    for k in range(0, len(a), LANES):
         sums = plus_product(sums, load(a, k), load(b, k))
     summed: np.float32 = total(sums)
     return summed
@@ -503,19 +512,20 @@ def solve_by_gradients(
     longest = 0
     for i in range(len(solved)):
         longest = max(longest, indptr[i + 1] - indptr[i])
-    surplus, target = aligned(longest), aligned(longest)
+    places, surplus, target = np.empty(longest, dtype=np.int64), aligned(longest), aligned(longest)
     x, residual, p, q = aligned(stride), aligned(stride), aligned(stride), aligned(stride)
     for i in range(len(solved)):
-        chosen = columns[indptr[i] : indptr[i + 1]]
-        read_entries(
-            chosen, values[indptr[i] : indptr[i + 1]], weights[indptr[i] : indptr[i + 1]], w0, offsets, surplus, target
-        )
+        # No slice of what other threads read: counting who holds it would make them wait for each other.
+        n = indptr[i + 1] - indptr[i]
+        read_entries(columns, values, weights, indptr[i], indptr[i + 1], w0, offsets, width, places, surplus, target)
         x[:] = ZERO
-        x[:n_factors] = solved[i]
+        for k in range(n_factors):
+            x[k] = solved[i, k]
         x[width] = biases[i]
-        residual[:] = pull
+        for k in range(stride):
+            residual[k] = pull[k]
         take_shared(gram, penalties[i], share, x, residual)
-        add_pulled(factors, width, chosen, one, surplus, target, ONE, x, residual)
+        add_pulled(factors, width, places, n, one, surplus, target, ONE, x, residual)
         p[:] = residual
         left = dot(residual, residual)
         for _ in range(n_steps):
@@ -523,7 +533,7 @@ def solve_by_gradients(
                 break
             q[:] = ZERO  # becomes -A p
             take_shared(gram, penalties[i], share, p, q)
-            add_pulled(factors, width, chosen, one, surplus, target, ZERO, p, q)
+            add_pulled(factors, width, places, n, one, surplus, target, ZERO, p, q)
             step = -left / dot(p, q)
             for k in range(stride):
                 x[k] += step * p[k]
