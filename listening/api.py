@@ -1,4 +1,4 @@
-"""What the caller has heard and rated. Nobody is ever shown, or let change, another listener's rows."""
+"""What the caller has heard, rated and judged. Nobody is ever shown, or let change, another listener's rows."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers
@@ -8,8 +8,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from catalog.api import Number
 from catalog.models import Song
-from listening.models import History, Impression, Play, Rating
-from listening.services import clear_rating, rate_song, record_play
+from listening.models import History, Impression, Play, Rating, Verdict
+from listening.services import clear_rating, clear_verdict, rate_song, record_play, save_verdict
 from quasimusic.api import Pages
 from quasimusic.exceptions import UnknownSong
 
@@ -68,6 +68,29 @@ class HistorySerializer(serializers.ModelSerializer):
         fields = ("song", "repetition", "last_played_at")
 
 
+class VerdictSerializer(serializers.ModelSerializer):
+    song = SongField(queryset=Song.objects.all(), required=False, allow_null=True)
+
+    class Meta:
+        model = Verdict
+        fields = ("id", *Verdict.THINGS, "kind", "said_at", "expires_at")
+        read_only_fields = ("said_at",)
+
+    def validate(self, fields):
+        if sum(fields.get(name) is not None for name in Verdict.THINGS) != 1:
+            raise serializers.ValidationError("A verdict is of one thing: name a song, an artist or a genre.")
+        return fields
+
+    def create(self, validated_data):
+        thing = next(validated_data[name] for name in Verdict.THINGS if validated_data.get(name) is not None)
+        return save_verdict(
+            listener=self.context["request"].user,
+            thing=thing,
+            kind=validated_data["kind"],
+            expires_at=validated_data.get("expires_at"),
+        )
+
+
 class NewestFirst(Pages):
     ordering = "-pk"
 
@@ -106,6 +129,22 @@ class RatingViewSet(
 
     def perform_destroy(self, rating):
         clear_rating(listener=self.request.user, song=rating.song)
+
+
+class VerdictViewSet(
+    mixins.CreateModelMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, OwnRows
+):
+    """Verdicts in force. A new one on a song, artist or genre takes the place of the old; deleting takes it back."""
+
+    queryset = Verdict.objects.all()
+    serializer_class = VerdictSerializer
+    pagination_class = NewestFirst
+
+    def get_queryset(self):
+        return super().get_queryset().in_force()
+
+    def perform_destroy(self, verdict):
+        clear_verdict(listener=self.request.user, thing=verdict.thing)
 
 
 class HistoryViewSet(mixins.ListModelMixin, OwnRows):

@@ -16,12 +16,12 @@ from rest_framework.throttling import UserRateThrottle
 from accounts.grants import EDITORS, LISTENERS
 from accounts.models import Listener
 from catalog.models import Album, Artist, Genre, Mood, Song
-from listening.models import History, Impression, Play, Rating
-from listening.services import rate_song
+from listening.models import History, Impression, Play, Rating, Verdict
+from listening.services import rate_song, save_verdict
 
 pytestmark = pytest.mark.django_db
 
-ROUTES = ("songs", "artists", "albums", "genres", "moods", "plays", "ratings", "history")
+ROUTES = ("songs", "artists", "albums", "genres", "moods", "plays", "ratings", "verdicts", "history")
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ class TestDoor:
     def test_strangers_are_refused(self, route):
         refused(APIClient().get(f"/api/v1/{route}/"), 403)
 
-    @pytest.mark.parametrize("route", ["plays", "ratings", "songs"])
+    @pytest.mark.parametrize("route", ["plays", "ratings", "verdicts", "songs"])
     def test_another_sites_form_cannot_write(self, ada, route):
         forged = APIClient(enforce_csrf_checks=True)
         forged.force_login(ada.listener)
@@ -144,7 +144,7 @@ class TestReading:
         assert ada.get("/api/v1/artists/", {"q": "\0bjork"}).status_code == 200
 
     @pytest.mark.parametrize("pk", ["0", "999999", "abc", "-1", "9" * 40])
-    @pytest.mark.parametrize("route", ["songs", "artists", "albums", "genres", "plays", "ratings"])
+    @pytest.mark.parametrize("route", ["songs", "artists", "albums", "genres", "plays", "ratings", "verdicts"])
     def test_what_is_not_there(self, ada, route, pk):
         refused(ada.get(f"/api/v1/{route}/{pk}/"), 404)
 
@@ -338,7 +338,83 @@ class TestRatings:
             refused(ada.put(f"/api/v1/ratings/{pk}/", {"rating": 3}, format="json"), 404)
 
 
+class TestVerdicts:
+    def test_say_say_otherwise_and_take_back(self, ada, song):
+        said = ada.post("/api/v1/verdicts/", {"song": song.pk, "kind": "no"}, format="json")
+        assert said.status_code == 201
+        assert (said.json()["song"], said.json()["artist"], said.json()["expires_at"]) == (song.pk, None, None)
+        again = ada.post("/api/v1/verdicts/", {"song": song.pk, "kind": "love"}, format="json").json()
+        address = f"/api/v1/verdicts/{again['id']}/"
+        assert Verdict.objects.get().kind == ada.get(address).json()["kind"] == "love"
+        assert ada.delete(address).status_code == 204
+        refused(ada.delete(address), 404)
+        assert ada.get("/api/v1/verdicts/").json()["results"] == []
+
+    def test_until_a_moment_on_an_artist(self, ada, song):
+        until = timezone.now() + timedelta(days=7)
+        body = {"artist": song.artist_id, "kind": "no", "expires_at": until}
+        assert ada.post("/api/v1/verdicts/", body, format="json").status_code == 201
+        assert Verdict.objects.get().expires_at == until
+        Verdict.objects.update(expires_at=timezone.now())
+        assert ada.get("/api/v1/verdicts/").json()["results"] == []
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"kind": "hate"},
+            {"kind": None},
+            {"song": None},
+            {"song": "abc"},
+            {"artist": "of the song"},
+            {"genre": 999999},
+            {"genre": "9" * 40},
+            {"expires_at": "yesterday"},
+            {"expires_at": "2020-01-01T00:00:00Z"},
+            {"expires_at": "9999-12-31T23:59:59-12:00"},
+        ],
+        ids=str,
+    )
+    def test_what_cannot_be_is_refused(self, ada, song, wrong):
+        wrong = {name: song.artist_id if value == "of the song" else value for name, value in wrong.items()}
+        refused(ada.post("/api/v1/verdicts/", {"song": song.pk, "kind": "no"} | wrong, format="json"), 400)
+        assert not Verdict.objects.exists()
+
+    def test_an_unknown_song(self, ada):
+        refused(ada.post("/api/v1/verdicts/", {"song": 999999, "kind": "no"}, format="json"), 404)
+
+    def test_a_longer_list_takes_no_more_queries(self, ada, django_assert_max_num_queries):
+        for number in range(30):
+            save_verdict(listener=ada.listener, thing=Song.objects.create(title=str(number)), kind="love")
+        with django_assert_max_num_queries(3):
+            assert len(ada.get("/api/v1/verdicts/").json()["results"]) == 30
+
+    def test_recommendations_obey_on_the_next_call(self, ada, song):
+        def recommended():
+            return [card["song_id"] for shelf in ada.get("/api/v1/recommendations/").json()["shelves"]
+                    for card in shelf["cards"]]  # fmt: skip
+
+        assert recommended() == [song.pk]
+        made = ada.post("/api/v1/verdicts/", {"artist": song.artist_id, "kind": "no"}, format="json").json()
+        assert recommended() == []
+        ada.delete(f"/api/v1/verdicts/{made['id']}/")
+        assert recommended() == [song.pk]
+
+    def test_who_has_no_leave_says_nothing(self, song):
+        guest = APIClient()
+        guest.force_login(Listener.objects.create(username="guest"))
+        refused(guest.post("/api/v1/verdicts/", {"song": song.pk, "kind": "no"}, format="json"), 403)
+
+
 class TestOwnRowsAlone:
+    def test_nobody_sees_or_takes_back_anothers_verdict(self, ada, eve, song):
+        own = save_verdict(listener=ada.listener, thing=song, kind="no")
+        address = f"/api/v1/verdicts/{own.pk}/"
+        for method in ("get", "delete"):
+            refused(getattr(eve, method)(address), 404)
+        eve.post("/api/v1/verdicts/", {"song": song.pk, "kind": "love", "listener": ada.listener.pk}, format="json")
+        assert Verdict.objects.get(listener=ada.listener).kind == "no"
+        assert [row["kind"] for row in eve.get("/api/v1/verdicts/").json()["results"]] == ["love"]
+
     def test_nobody_sees_or_changes_what_others_did(self, ada, eve, song):
         play = ada.post("/api/v1/plays/", report(song), format="json").json()
         rate_song(listener=ada.listener, song=song, rating=4)

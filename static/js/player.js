@@ -2,6 +2,7 @@
 
 import { notice } from "./notices.js";
 import { newKey, report } from "./plays.js";
+import { isBlocked, thingsOf } from "./verdicts.js";
 
 const COUNTED_SHARE = 0.5; // a play counts once half the song was heard ...
 const COUNTED_SECONDS = 240; // ... or four minutes of it
@@ -26,15 +27,18 @@ let broken = 0;
 
 function songOf(button) {
   const { song, title, artist, audio: address, cover, link, source, impression } = button.dataset;
-  return { song: Number(song), title, artist, address, cover, link, source, impression };
+  return { song: Number(song), title, artist, address, cover, link, source, impression, things: thingsOf(button) };
 }
 
 function press(button) {
   const pressed = songOf(button);
   if (play && pressed.song === queue[place].song) return toggle();
-  const list = button.closest("[data-queue]").querySelectorAll("button[data-song]");
+  const buttons = [...button.closest("[data-queue]").querySelectorAll("button[data-song]")];
+  // What the listener blocked plays when it is pressed itself, and not because it stands in the same list.
+  const isBarred = (each) => isBlocked(thingsOf(each)) || each.closest(".row-barred");
+  const list = buttons.filter((each) => each.dataset.song === button.dataset.song || !isBarred(each));
   // Each song once: a page may hold a button at its head besides the one in its list.
-  const songs = new Map([...list].map((each) => [each.dataset.song, songOf(each)]));
+  const songs = new Map(list.map((each) => [each.dataset.song, songOf(each)]));
   songs.set(button.dataset.song, pressed);
   queue = [...songs.values()];
   broken = 0;
@@ -176,6 +180,24 @@ part.seek.addEventListener("input", () => {
 part.volume.addEventListener("input", () => {
   setVolume(Number(part.volume.value));
   localStorage.setItem(VOLUME, part.volume.value);
+});
+for (const button of [part.love, part.no]) {
+  button.addEventListener("click", () => {
+    const address = player.dataset.verdict.replace("/0/", `/${queue[place].song}/`);
+    htmx.ajax("POST", address, { source: button, swap: "none", select: "unset", values: { say: button.dataset.say } });
+  });
+}
+
+// What was just blocked is not played on, nor later in the queue.
+document.addEventListener("blocked", () => {
+  const current = queue[place];
+  if (!current) return;
+  const goesOn = queue.slice(place + 1).filter((song) => !isBlocked(song.things));
+  queue = [...queue.slice(0, place + 1), ...goesOn];
+  part.next.disabled = !goesOn.length;
+  if (!isBlocked(current.things) || !play) return;
+  if (goesOn.length) begin(place + 1);
+  else audio.pause();
 });
 part.mute.addEventListener("click", () => {
   audio.muted = !audio.muted;

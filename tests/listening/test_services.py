@@ -10,10 +10,10 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Listener
-from catalog.models import Genre, Song
-from listening.models import History, Impression, Pick, Play, Rating
-from listening.services import clear_rating, rate_song, record_play, save_picks
-from quasimusic.exceptions import InputFault, PlayRejected, RatingOutOfRange
+from catalog.models import Artist, Genre, Song
+from listening.models import History, Impression, Pick, Play, Rating, Verdict
+from listening.services import clear_rating, clear_verdict, rate_song, record_play, save_picks, save_verdict
+from quasimusic.exceptions import InputFault, PlayRejected, RatingOutOfRange, VerdictRejected
 
 
 @pytest.fixture
@@ -168,6 +168,10 @@ class TestAtOnce:
         at_once([lambda rating=rating: rate_song(listener=ada, song=song, rating=rating) for rating in (1, 2, 3, 4, 5)])
         assert Rating.objects.count() == 1
 
+    def test_verdicts_at_once_leave_one(self, ada, song):
+        at_once([lambda kind=kind: save_verdict(listener=ada, thing=song, kind=kind) for kind in ("love", "no") * 2])
+        assert Verdict.objects.count() == 1
+
     def test_picks_at_once_leave_no_double(self, ada, song):
         at_once([lambda: save_picks(listener=ada, genres=[], songs=[song])] * 4)
         assert Pick.objects.count() == 1
@@ -209,3 +213,68 @@ class TestPicks:
         save_picks(listener=eve, genres=[], songs=[song])
         save_picks(listener=ada, genres=[], songs=[])
         assert Pick.objects.get().listener == eve
+
+
+class TestVerdict:
+    def test_one_of_each_song_artist_and_genre_and_a_new_one_takes_its_place(self, ada, song):
+        things = [song, Artist.objects.create(name="Artist"), Genre.objects.create(name="Genre")]
+        for thing in things:
+            save_verdict(listener=ada, thing=thing, kind="love")
+            save_verdict(listener=ada, thing=thing, kind="no", expires_at=timezone.now() + timedelta(days=30))
+            first = save_verdict(listener=ada, thing=thing, kind="no")
+            assert (first.thing, first.kind, first.expires_at) == (thing, "no", None)
+        assert Verdict.objects.count() == 3
+        assert set(ada.verdicts.by_thing()) == {("song", song.pk), ("artist", things[1].pk), ("genre", things[2].pk)}
+
+    def test_a_song_is_blocked_by_itself_its_artist_or_its_genre_until_that_ends(self, ada, song):
+        song.artist, song.genre = Artist.objects.create(name="Artist"), Genre.objects.create(name="Genre")
+        song.save()
+        other = Song.objects.create(title="Other")
+        soon = timezone.now() + timedelta(days=30)
+        for thing in (song, song.artist, song.genre):
+            save_verdict(listener=ada, thing=thing, kind="no", expires_at=soon)
+            for at, songs in ((None, [other]), (soon - timedelta(seconds=1), [other]), (soon, [song, other])):
+                blocked = ada.verdicts.blocked(at)
+                assert (song in blocked) == (song not in songs)
+                assert other not in blocked
+                assert list(blocked.left_out_of(Song.objects.order_by("pk"))) == songs
+            clear_verdict(listener=ada, thing=thing)
+            assert song not in ada.verdicts.blocked()
+
+    def test_love_blocks_nothing(self, ada, song):
+        save_verdict(listener=ada, thing=song, kind="love")
+        assert song not in ada.verdicts.blocked()
+
+    def test_taking_back_ends_ones_own_alone_and_keeps_the_moment(self, ada, song):
+        eve = Listener.objects.create(username="eve")
+        for listener in (ada, eve):
+            said = save_verdict(listener=listener, thing=song, kind="no")
+        clear_verdict(listener=ada, thing=song)
+        ended = Verdict.objects.get(listener=ada)
+        clear_verdict(listener=ada, thing=song)
+        again = Verdict.objects.get(listener=ada)
+        assert said.said_at > again.said_at < again.expires_at == ended.expires_at
+        assert [verdict.listener for verdict in Verdict.objects.in_force()] == [eve]
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"kind": "hate"},
+            {"kind": ""},
+            {"expires_at": timezone.now() - timedelta(days=1)},
+            {"expires_at": timezone.now() + timedelta(days=40000)},
+            {"expires_at": datetime(2099, 1, 1)},  # noqa: DTZ001 - a moment without its zone is the matter
+            {"expires_at": "tomorrow"},
+        ],
+        ids=str,
+    )
+    def test_what_cannot_be_is_refused_and_the_old_one_stays(self, ada, song, wrong):
+        save_verdict(listener=ada, thing=song, kind="love")
+        with pytest.raises(VerdictRejected):
+            save_verdict(**{"listener": ada, "thing": song, "kind": "no"} | wrong)
+        assert Verdict.objects.get().kind == "love"
+
+    def test_verdicts_go_with_the_account(self, ada, song):
+        save_verdict(listener=ada, thing=song, kind="no")
+        ada.delete()
+        assert not Verdict.objects.exists()

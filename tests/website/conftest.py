@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.grants import LISTENERS
 from accounts.models import Listener
 from catalog.models import Album, Artist, Genre, Mood, Song
-from listening.models import Play, Rating
+from listening.models import Play, Rating, Verdict
 
 HOSTILE = '"><script>alert(1)</script>'
 
@@ -62,11 +62,12 @@ def song(add_songs):
 
 @pytest.fixture
 def add_plays(listener, add_songs):
-    """Adds plays, each of a song of its own that the listener has rated."""
+    """Adds plays, each of a song of its own that the listener has rated and loves."""
 
     def add(count: int) -> list[Play]:
         songs, now = add_songs(count), timezone.now()
         Rating.objects.bulk_create(Rating(listener=listener, song=song, rating=4, rated_at=now) for song in songs)
+        Verdict.objects.bulk_create(Verdict(listener=listener, song=song, kind="love", said_at=now) for song in songs)
         return Play.objects.bulk_create(
             Play(
                 listener=listener,

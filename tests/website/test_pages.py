@@ -21,6 +21,7 @@ OWN = (
     "genres",
     "moods",
     "history",
+    "verdicts",
     "picks",
     "profile",
     "account_change_password",
@@ -28,7 +29,20 @@ OWN = (
     "account_logout",
 )
 
-LISTS = ("artist", "album", "genre", "mood", "search", "history", "song", "home", "picks", "genres", "moods")
+LISTS = (
+    "artist",
+    "album",
+    "genre",
+    "mood",
+    "search",
+    "history",
+    "verdicts",
+    "song",
+    "home",
+    "picks",
+    "genres",
+    "moods",
+)
 
 
 def _body(answer, status: int = 200) -> str:
