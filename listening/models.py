@@ -48,6 +48,7 @@ class Impression(models.Model):
     shown_at = models.DateTimeField(db_index=True)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True)
     reward = models.FloatField(null=True, blank=True)
+    counts = models.FloatField(default=1, help_text="As how many it counts: what was told in so many words says more.")
     settled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

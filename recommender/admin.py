@@ -15,8 +15,10 @@ from unfold.admin import TabularInline
 from quasimusic.admin import HouseAdmin, ReadOnly
 from quasimusic.exceptions import QuasimusicError
 from recommender.engines import ENGINES
+from recommender.forms import CurveForm
 from recommender.models import Curve, EngineFit, Evaluation, Failure, TrainingRun, Tuning, Weights
 from recommender.services import evaluation as measuring
+from recommender.services.curve import curve_in_force
 from recommender.services.training import activate_run
 from recommender.services.weights import weights_by_day
 
@@ -148,7 +150,7 @@ class CurveAdmin(HouseAdmin):
 
     list_display = ("made_at", "made_by", "ratings", "plays", "others")
     list_select_related = ("made_by",)
-    exclude = ("made_at", "made_by")
+    form = CurveForm
 
     def has_change_permission(self, request, obj=None):
         return False
@@ -157,7 +159,7 @@ class CurveAdmin(HouseAdmin):
         return False
 
     def get_changeform_initial_data(self, request):
-        return model_to_dict(Curve.objects.first() or Curve(), exclude=self.exclude)
+        return model_to_dict(curve_in_force(), self.form.base_fields)
 
     def save_model(self, request, obj, form, change):
         obj.made_at, obj.made_by = timezone.now(), request.user

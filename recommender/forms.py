@@ -1,8 +1,10 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from quasimusic.exceptions import ParameterOutOfRange
 from recommender.engines import ENGINES
-from recommender.models import Board
+from recommender.models import Board, Curve
+from recommender.services.curve import check_curve
 
 STEP = 0.1
 
@@ -29,3 +31,22 @@ class BoardForm(forms.Form):
     @property
     def sliders(self) -> dict[str, float]:
         return {name: self.cleaned_data[name] for name in ENGINES}
+
+
+class CurveForm(forms.ModelForm):
+    """The reward curve; what is better may not earn less."""
+
+    class Meta:
+        model = Curve
+        fields = (
+            *("rated_5", "rated_4", "rated_3", "rated_2", "rated_1", "loved", "refused"),
+            *("full", "half", "skipped", "passed", "told_counts"),
+        )
+
+    def clean(self):
+        if not self.errors:
+            try:
+                check_curve(curve=Curve(**self.cleaned_data))
+            except ParameterOutOfRange as fault:
+                raise forms.ValidationError(str(fault).capitalize() + ".") from fault
+        return self.cleaned_data

@@ -1,7 +1,4 @@
-from itertools import pairwise
-
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -138,15 +135,12 @@ def _reward_of(default: float, told: str) -> models.FloatField:
     return models.FloatField(default=default, validators=within, help_text=told)
 
 
+TOLD = frozenset(set(Impression.Outcome) - {"full", "half", "skip", "passed"})  # in so many words, or stars
+
+
 class Curve(models.Model):
     """What each outcome of showing a song is worth, 0 to 1. The newest row is in force, the others tell who changed
     what and when."""
-
-    RISING = (
-        ("rated_1", "rated_2", "rated_3", "rated_4", "rated_5"),
-        ("skipped", "half", "full"),
-        ("refused", "passed", "half", "loved"),
-    )  # each pays at least what the one before it does
 
     made_at = models.DateTimeField()
     made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -157,10 +151,15 @@ class Curve(models.Model):
     rated_1 = _reward_of(0.0, "Rated 1.")
     loved = _reward_of(1.0, "Loved.")
     refused = _reward_of(0.0, "Not for me.")
-    full = _reward_of(0.7, "Heard to the end.")
-    half = _reward_of(0.6, "Heard by half, or for four minutes.")
+    full = _reward_of(0.9, "Heard to the end.")
+    half = _reward_of(0.7, "Heard by half, or for four minutes.")
     skipped = _reward_of(0.1, "Begun and left.")
-    passed = _reward_of(0.0, "Not played in the window.")
+    passed = _reward_of(0.05, "Not played in the window.")
+    told_counts = models.FloatField(
+        default=3.0,
+        validators=[MinValueValidator(1)],
+        help_text="As how many impressions one counts that was rated, loved or refused: silence says little.",
+    )
 
     class Meta:
         ordering = ("-pk",)
@@ -169,17 +168,12 @@ class Curve(models.Model):
     def __str__(self):
         return f"Curve {self.pk}" if self.pk else "The curve of the house"
 
-    def clean(self):
-        for names in self.RISING:
-            for less, more in pairwise(names):
-                if getattr(self, more) is not None and (getattr(self, less) or 0) > getattr(self, more):
-                    words = (self._meta.get_field(name).help_text.rstrip(".").lower() for name in (more, less))
-                    raise ValidationError({more: "{} may not pay less than {}.".format(*words)})
+    def reward(self, outcome: str) -> float:
+        return getattr(self, Impression.Outcome(outcome).name.lower())
 
-    def rewards(self) -> dict[str, float]:
-        """Reward by outcome."""
-        outcomes = Impression.Outcome
-        return {outcome: getattr(self, outcome.name.lower()) for outcome in outcomes}
+    def counts(self, outcome: str) -> float:
+        """As how many impressions one of this outcome counts."""
+        return self.told_counts if outcome in TOLD else 1.0
 
 
 class DailyReward(models.Model):

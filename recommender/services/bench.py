@@ -137,7 +137,7 @@ def _without(band: Hybrid, name: str) -> Hybrid:
     """The band without this engine, whose weight the others share. Raises EngineFault where it was the last."""
     engines = {other: engine for other, engine in band.engines.items() if other != name}
     weights = {other: band.weights[other] for other in engines}
-    return Hybrid(engines, weights if any(weights.values()) else None, max_per_artist=band.max_per_artist)
+    return Hybrid(engines, weights if any(weights.values()) else None, rules=band.rules)
 
 
 def note_failure(*, engine: str, why: str) -> None:

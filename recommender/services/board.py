@@ -9,7 +9,7 @@ from accounts.models import Listener
 from quasimusic.exceptions import SliderOutOfRange, UnknownEngine
 from recommender.engines import ENGINES
 from recommender.models import Board, Movement
-from recommender.services.weights import adjusted_weights, learned_weights
+from recommender.services.weights import heard_weights, learned_weights
 
 MOVEMENTS_SHOWN = 6
 
@@ -40,7 +40,7 @@ def mixing_board(*, listener: Listener) -> MixingBoard:
     """The listener's own board as it stands now."""
     own = Board.objects.filter(listener=listener).first() or Board(listener=listener)
     learned = learned_weights(listener_ids=[listener.pk])[listener.pk]
-    heard = adjusted_weights(learned, own.sliders)
+    heard = heard_weights(learned=learned, sliders=own.sliders)
     channels = tuple(
         Channel(name, ENGINES[name].title, own.sliders.get(name, 1.0), learned[name], heard[name]) for name in learned
     )

@@ -28,6 +28,7 @@ class Settled:
     shares: Mapping[str, float]
     outcome: str
     reward: float
+    counts: float
 
 
 @dataclass(slots=True)
@@ -42,8 +43,11 @@ class Earned:
     def add(self, share: float, settled: Settled) -> None:
         self.impressions += 1
         self.plays += settled.outcome in PLAYED
-        self.credit += share
-        self.reward += share * settled.reward
+        self.move(share * settled.counts, share * settled.counts * settled.reward)
+
+    def move(self, credit: float, reward: float) -> None:
+        self.credit += credit
+        self.reward += reward
 
 
 def credit_engines(*, settled: Collection[Settled], at: datetime) -> None:

@@ -15,7 +15,7 @@ from quasimusic.exceptions import EngineFault, ParameterOutOfRange, TableNeeded
 from recommender.engines import ENGINES
 from recommender.engines.base import Engine, Params
 from recommender.engines.core import core
-from recommender.engines.hybrid import Hybrid
+from recommender.engines.hybrid import Hybrid, learned_weights
 from recommender.engines.likeness import Likeness, song_likeness
 from recommender.engines.metrics import LESS_IS_BETTER, Metrics, RatingPredictor, evaluate, evaluate_ratings
 from recommender.engines.splits import (
@@ -28,6 +28,7 @@ from recommender.engines.splits import (
 )
 from recommender.engines.tables import RatingTable, Tables
 from recommender.engines.threads import bounded
+from recommender.engines.weighing import Uniform
 from recommender.loading import load_tables
 from recommender.models import Evaluation, TrainingRun
 from recommender.services.training import K, Report, chance
@@ -193,9 +194,9 @@ class _Bench:
 
     def _weights(self, train: Tables) -> dict[str, float] | None:
         """The hybrid's weights as it would learn them before it sees what is held out; None for equal ones."""
-        if settings.WEIGHTS_STRATEGY == "uniform":
+        if settings.WEIGHTS_STRATEGY == Uniform.name:
             return None
-        return Hybrid.fit(train, rng=chance(self.seed), strategy=settings.WEIGHTS_STRATEGY, params=self.params).weights
+        return learned_weights(train, rng=chance(self.seed), params=self.params)
 
     def _figures(
         self,

@@ -13,7 +13,10 @@ from accounts.models import Listener
 from catalog.models import Song
 from listening.models import Impression, Play, Rating, Verdict
 from recommender.models import Curve, TrainingRun, Weights
-from recommender.services.crediting import Settled, credit_engines, overall_sums
+from recommender.services.crediting import Settled, credit_engines, listener_sums, overall_sums
+from recommender.services.curve import curve_in_force
+from recommender.services.movements import note_movements
+from recommender.services.weights import overall_weights
 
 PATIENCE = timedelta(minutes=15)  # a play may still be rated, a skip may still be resumed
 FULL_SHARE = 0.9  # of a song heard is all of it: many fade out
@@ -31,43 +34,45 @@ def settle_impressions(*, listener: Listener | None = None) -> int:
     Judged are impressions whose song was rated or given a verdict, those played a while ago, and those left alone for
     SETTLE_HOURS. listener: theirs alone.
     """
-    rewards, n_settled = rewards_in_force(), 0
-    while settled := _settle_some(listener, rewards):
+    curve, n_settled = curve_in_force(), 0
+    while settled := _settle_some(listener, curve):
         n_settled += settled
     return n_settled
 
 
 def learn_weights() -> Weights | None:
-    """Move everybody's weights by what was earned; writes a new row where anything moved by more than a whisker."""
+    """Move everybody's weights by what was earned; a new row tells of it where any weight or mean reward moved by more
+    than a whisker, else None."""
     rewards = {
         engine: {"mean": round(reward / credit, 6), "credit": round(credit, 3)}
         for engine, (reward, credit) in sorted(overall_sums(timezone.localdate()).items())
-        if credit
+        if credit > 0
     }
     with transaction.atomic():
         # A run published between the reading and the writing would lose its weights to those read here.
-        TrainingRun.objects.filter(is_active=True).hold()
+        active = TrainingRun.objects.filter(is_active=True)
+        active.hold()
         newest = Weights.objects.first()
-        if newest is None or not _moved(newest.rewards, rewards):
+        if newest is None:
+            return None
+        values = overall_weights(run=active.first())
+        if not (_moved(newest.values, values) or _moved(_means(newest.rewards), _means(rewards))):
             return None
         return Weights.objects.create(
-            made_at=timezone.now(), strategy=newest.strategy, values=newest.values, rewards=rewards
+            made_at=timezone.now(), strategy=settings.WEIGHTS_STRATEGY, values=values, rewards=rewards
         )
 
 
-def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    if before.keys() != after.keys():
-        return True
-    return any(abs(before[engine]["mean"] - earned["mean"]) > WHISKER for engine, earned in after.items())
+def _means(rewards: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {engine: earned["mean"] for engine, earned in rewards.items()}
 
 
-def rewards_in_force() -> dict[str, float]:
-    """Reward by outcome, by the curve staff last saved; the house's own where they saved none."""
-    return (Curve.objects.first() or Curve()).rewards()
+def _moved(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    return before.keys() != after.keys() or any(abs(before[engine] - after[engine]) > WHISKER for engine in after)
 
 
 @transaction.atomic
-def _settle_some(listener: Listener | None, rewards: Mapping[str, float]) -> int:
+def _settle_some(listener: Listener | None, curve: Curve) -> int:
     now = timezone.now()
     # What another lesson holds is left to it.
     held = _judgeable(now, listener).select_for_update(skip_locked=True, no_key=True, of=("self",))[:AT_ONCE]
@@ -76,12 +81,14 @@ def _settle_some(listener: Listener | None, rewards: Mapping[str, float]) -> int
     )
     outcomes = _outcomes(judged)
     settled = [
-        Settled(row.pk, row.listener_id, row.song_id, row.shares, outcome, rewards[outcome])
+        Settled(row.pk, row.listener_id, row.song_id, row.shares, outcome, curve.reward(outcome), curve.counts(outcome))
         for row, outcome in zip(judged, outcomes, strict=True)
     ]
     for outcome in sorted(set(outcomes)):
-        _note([one.pk for one in settled if one.outcome == outcome], outcome, rewards[outcome], now)
+        _note([one.pk for one in settled if one.outcome == outcome], outcome, curve, now)
+    before = listener_sums({one.listener_id for one in settled}, now)
     credit_engines(settled=settled, at=now)
+    note_movements(settled=settled, before=before, at=now)
     return len(settled)
 
 
@@ -139,7 +146,8 @@ def _outcome(row: Any, song: Song | None) -> Outcome:
     return Outcome.FULL if row.heard >= FULL_SHARE * song.audible_seconds else Outcome.HALF
 
 
-def _note(pks: list[int], outcome: str, reward: float, now: datetime) -> None:
+def _note(pks: list[int], outcome: Outcome, curve: Curve, now: datetime) -> None:
+    worth = {"outcome": outcome, "reward": curve.reward(outcome), "counts": curve.counts(outcome)}
     for start in range(0, len(pks), CHUNK):
         chunk = Impression.objects.filter(pk__in=pks[start : start + CHUNK], settled_at=None)
-        chunk.update(outcome=outcome, reward=reward, settled_at=now)
+        chunk.update(**worth, settled_at=now)

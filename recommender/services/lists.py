@@ -14,7 +14,7 @@ from quasimusic.exceptions import UnknownEngine
 from recommender import cache
 from recommender.cache import EVERYONE, StoredItem, StoredLists
 from recommender.engines import ENGINES
-from recommender.engines.hybrid import Hybrid
+from recommender.engines.hybrid import Hybrid, Rules
 from recommender.loading import load_band, load_tables
 from recommender.models import Board
 from recommender.services.bench import HYBRID, NEIGHBOURS, SHELF_LENGTH, Bench, plain_items, reason, titles_of
@@ -143,7 +143,7 @@ def recommend(*, listener: Listener, n: int, engine: str = HYBRID) -> list[tuple
     if engine != HYBRID:
         if engine not in band.engines:
             raise UnknownEngine(f"{engine} is not in the active run; it has {', '.join(band.engines)}.")
-        band = Hybrid({engine: band.engines[engine]}, max_per_artist=None)
+        band = Hybrid({engine: band.engines[engine]}, rules=Rules(max_per_artist=None))
     ids, scores, shares = band.blend([listener.pk], n)
     songs = Song.objects.for_cards().in_bulk([int(pk) for pk in ids[0] if pk != -1])
     titles = titles_of(tables)

@@ -19,12 +19,12 @@ from quasimusic.exceptions import ClusterUnreachable, InputFault, ParameterOutOf
 from recommender.engines import ENGINES
 from recommender.engines.artefacts import save
 from recommender.engines.base import Engine
-from recommender.engines.feedback import accuracy_weights, uniform_weights
-from recommender.engines.hybrid import Hybrid
+from recommender.engines.hybrid import Hybrid, learned_weights
 from recommender.engines.metrics import evaluate
 from recommender.engines.splits import split
 from recommender.engines.tables import Tables
 from recommender.engines.threads import bounded
+from recommender.engines.weighing import Uniform
 from recommender.engines.weighted_mf.model import WeightedMF
 from recommender.loading import artefact_folder, load_engine, load_tables
 from recommender.models import EngineFit, TrainingRun, Weights
@@ -120,8 +120,7 @@ def _fit_all(
         fit.seconds = time.perf_counter() - began
         fit.save()
         report(_told(fit))
-    metrics = {fit.engine: fit.metrics for fit in run.fits.all()}
-    run.weights = _weights(measured, metrics)
+    run.weights = _weights(measured, train, run)
     if measured and held_out.nnz:
         run.metrics = evaluate(Hybrid(measured, run.weights), held_out, K).to_dict()
 
@@ -180,10 +179,15 @@ def _keep_one(fit: EngineFit, active: TrainingRun, tables: Tables, train: Tables
     return measured
 
 
-def _weights(engines: Mapping[str, Engine], metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    if settings.WEIGHTS_STRATEGY == "accuracy" and all(metrics[name] for name in engines):
-        return accuracy_weights({name: metrics[name]["ndcg"]["mean"] for name in engines})
-    return uniform_weights(list(engines))
+def _weights(engines: Mapping[str, Engine], train: Tables, run: TrainingRun) -> dict[str, float]:
+    """Weights of the engines that could be trained: equal ones, or as learned on the training part alone, so that what
+    is held out judges a blend that has not seen it."""
+    alike = dict.fromkeys(engines, 1.0 / max(len(engines), 1))
+    if settings.WEIGHTS_STRATEGY == Uniform.name or not engines:
+        return alike
+    params = {name: engine.params for name, engine in engines.items()}
+    learned = learned_weights(train, rng=chance(run.seed), params=params, names=list(engines))
+    return alike if learned is None else learned
 
 
 def _told(fit: EngineFit) -> str:

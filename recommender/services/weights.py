@@ -1,18 +1,25 @@
-"""What each engine weighs, for everybody and for each listener."""
+"""What each engine weighs: for everybody, for each listener as learned, and in a list about to be made."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
+import numpy as np
+from django.conf import settings
 from django.db.models import Max
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from recommender.engines import ENGINES
-from recommender.loading import weights_in_force
-from recommender.models import DailyReward, Weights
+from recommender.engines.tables import Floats
+from recommender.engines.weighing import STRATEGIES, Evidence, Strategy, Thompson, adjusted
+from recommender.models import Board, DailyReward, TrainingRun, Weights
+from recommender.services.crediting import Key, listener_sums, overall_sums
 
 CHARTED = timedelta(days=90)
+NOBODY = 0  # in place of a listener, for what holds of everybody
+
+Sums = Mapping[str, tuple[float, float]]  # reward and credit by engine
 
 
 @dataclass(frozen=True)
@@ -24,16 +31,72 @@ class EngineDay:
     mean_reward: float | None
 
 
+def strategy() -> Strategy:
+    """The one the settings name."""
+    chosen = STRATEGIES[settings.WEIGHTS_STRATEGY]
+    if issubclass(chosen, Thompson):
+        return chosen(exploration=settings.EXPLORATION, shrinkage=settings.SHRINKAGE)
+    return chosen()
+
+
+def prior_weights(*, run: TrainingRun | None) -> dict[str, float]:
+    """What was learned in training, by engine; equal where nothing was."""
+    weights = run.weights if run else {}
+    return weights if sum(weights.values()) > 0 else dict.fromkeys(weights or ENGINES, 1.0)
+
+
+def gather_evidence(
+    *, prior: Mapping[str, float], sums: Mapping[Key, tuple[float, float]], listener_ids: Sequence[int], band: Sums
+) -> Evidence:
+    """sums: of these listeners by (listener, engine). band: of everybody."""
+    engines = tuple(prior)
+    own = np.array([[sums.get((pk, engine), (0.0, 0.0)) for engine in engines] for pk in listener_ids])
+    own = own.reshape(len(listener_ids), len(engines), 2)
+    everybody = np.array([band.get(engine, (0.0, 0.0)) for engine in engines])
+    return Evidence(
+        engines=engines,
+        prior=np.array([prior[engine] for engine in engines]),
+        listeners=np.asarray(listener_ids, dtype=np.int64),
+        reward=own[:, :, 0],
+        credit=own[:, :, 1],
+        band_reward=everybody[:, 0],
+        band_credit=everybody[:, 1],
+    )
+
+
+def overall_weights(*, run: TrainingRun | None) -> dict[str, float]:
+    """What the engines weigh for somebody of whom nothing is known."""
+    evidence = gather_evidence(
+        prior=prior_weights(run=run), sums={}, listener_ids=[NOBODY], band=overall_sums(timezone.localdate())
+    )
+    return _told(evidence, strategy().expected(evidence)[0])
+
+
 def learned_weights(*, listener_ids: Sequence[int]) -> dict[int, dict[str, float]]:
-    """What was learned of each of these listeners, before their own sliders: by engine, summing to 1."""
-    return {pk: weights_in_force(ENGINES) for pk in listener_ids}
+    """What was learned of each of these listeners, before chance and their own sliders: by engine, summing to 1."""
+    evidence = _evidence(TrainingRun.objects.filter(is_active=True).first(), listener_ids)
+    rows = strategy().expected(evidence)
+    return {pk: _told(evidence, row) for pk, row in zip(listener_ids, rows, strict=True)}
 
 
-def adjusted_weights(learned: Mapping[str, float], sliders: Mapping[str, float]) -> dict[str, float]:
-    """Learned weights times a listener's sliders, summing to 1; as learned where all sliders stand at 0."""
-    raised = {name: weight * sliders.get(name, 1.0) for name, weight in learned.items()}
-    total = sum(raised.values())
-    return {name: weight / total for name, weight in raised.items()} if total > 0 else dict(learned)
+def drawn_weights(*, listener_ids: Sequence[int], run: TrainingRun, engines: Sequence[str]) -> Floats:
+    """Weights that these listeners' lists are made by, float64 (m, engines): drawn, under each one's own sliders.
+
+    The draw goes by run, listener and day, so that a list made again the same day is the same list.
+    """
+    evidence = _evidence(run, listener_ids)
+    rng = np.random.default_rng((run.pk, timezone.localdate().toordinal()))
+    drawn = adjusted(strategy().weights(evidence, rng=rng), _sliders(listener_ids, evidence.engines))
+    places = [evidence.engines.index(engine) for engine in engines]
+    return drawn[:, places]
+
+
+def heard_weights(*, learned: Mapping[str, float], sliders: Mapping[str, float]) -> dict[str, float]:
+    """Learned weights under a listener's own sliders, by engine."""
+    engines = list(learned)
+    weights = np.array([[learned[engine] for engine in engines]])
+    heard = adjusted(weights, [sliders.get(engine, 1.0) for engine in engines])
+    return dict(zip(engines, heard[0].tolist(), strict=True))
 
 
 def weights_by_day() -> dict[str, list[EngineDay]]:
@@ -52,3 +115,22 @@ def weights_by_day() -> dict[str, list[EngineDay]]:
         name: [EngineDay(day, values.get(day, {}).get(name), means.get((day, name))) for day in days]
         for name in ENGINES
     }
+
+
+def _evidence(run: TrainingRun | None, listener_ids: Sequence[int]) -> Evidence:
+    now: datetime = timezone.now()
+    return gather_evidence(
+        prior=prior_weights(run=run),
+        sums=listener_sums(listener_ids, now),
+        listener_ids=listener_ids,
+        band=overall_sums(timezone.localdate(now)),
+    )
+
+
+def _sliders(listener_ids: Sequence[int], engines: Sequence[str]) -> Floats:
+    boards = dict(Board.objects.filter(listener__in=listener_ids).values_list("listener", "sliders"))
+    return np.array([[boards.get(pk, {}).get(engine, 1.0) for engine in engines] for pk in listener_ids])
+
+
+def _told(evidence: Evidence, weights: Floats) -> dict[str, float]:
+    return dict(zip(evidence.engines, weights.tolist(), strict=True))
