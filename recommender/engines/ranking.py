@@ -17,7 +17,7 @@ from recommender.engines.threads import mapped
 STRETCH = 64  # scores compared with the n-th best at once
 LONG = 300  # beyond so many, a list is cut from a partition: what enters a list moves half of it
 TILE = (512, 512)  # rows and columns of products that stand in memory at once: 1 MiB, which caches hold
-PLACES = 10  # the stretch of a list over which artists are capped
+PLACES = 10  # the stretch of a list over which artists are capped, wherever it begins
 SPARE = 2  # how many more than n are weighed exactly: rounding may have put the n-th best a little too low
 
 Singles = NDArray[np.float32]
@@ -66,24 +66,44 @@ def best_products(
 
 
 def capped_top_n(scores: Floats, n: int, artists: Rows, max_per_artist: int) -> tuple[Rows, Floats]:
-    """As `top_n`, with at most `max_per_artist` songs of an artist in each ten places.
+    """As `top_n`, with at most `max_per_artist` songs of an artist in any ten places that follow each other.
 
     artists : int64 (k,), artist of each column, -1 = unknown, which is never capped.
-    A song passed over waits for the next ten places. Where nothing but capped songs is left, the cap yields.
+    A song passed over waits for the next place that allows it. Where there is none, the list ends.
     """
+    columns = interleaved_top_n(scores, np.full((len(scores), 0), np.nan), np.zeros(n, bool), artists, max_per_artist)
+    return columns, values_at(scores, columns)
+
+
+def interleaved_top_n(
+    scores: Floats, others: Floats, reserved: NDArray[np.bool_], artists: Rows, max_per_artist: int
+) -> Rows:
+    """Columns of a list that is capped as by `capped_top_n`, int64 (m, n), padded with -1, where the places that are
+    `reserved`, bool (n,), go to the highest of other scores.
+
+    others : float64 (m, k) or (m, 0), NaN = no opinion, and NaN wherever `scores` is not.
+    Where one kind has nothing that a place allows, the other takes it.
+    """
+    n = len(reserved)
     columns = np.full((len(scores), n), -1, dtype=np.int64)
     open_rows, depth = np.arange(len(scores)), 4 * n
     while len(open_rows):
-        ranked, _ = top_n(scores[open_rows], depth)
-        exhausted = (ranked[:, -1] < 0) | (depth >= scores.shape[1])
+        first, second = (top_n(each[open_rows], min(depth, each.shape[1]))[0] for each in (scores, others))
         chosen = np.full((len(open_rows), n), -1, dtype=np.int64)
-        _choose(ranked, artists, max_per_artist, exhausted, chosen)
+        wanting = np.zeros(len(open_rows), dtype=bool)
+        _choose(first, second, reserved, artists, max_per_artist, chosen, wanting)
         columns[open_rows] = chosen
-        open_rows, depth = open_rows[(chosen[:, -1] < 0) & ~exhausted], 4 * depth
-    values = np.full(columns.shape, np.nan)
-    rows, places = np.nonzero(columns >= 0)
-    values[rows, places] = scores[rows, columns[rows, places]]
-    return columns, values
+        # A list that wanted more of a kind than was ranked looks deeper, until all are.
+        open_rows, depth = open_rows[wanting & (depth < scores.shape[1])], 4 * depth
+    return columns
+
+
+def values_at(scores: Floats, columns: Rows) -> Floats:
+    """Scores (m, k) at these columns (m, n); NaN at padding."""
+    if not scores.shape[1]:
+        return np.full(columns.shape, np.nan)
+    values: Floats = np.where(columns >= 0, np.take_along_axis(scores, np.maximum(columns, 0), axis=1), np.nan)
+    return values
 
 
 def drawn(scores: Floats, sampling: str, seed: int, listener_rows: Rows) -> Floats:
@@ -213,31 +233,50 @@ def _products(left: Singles, right: Singles, columns: Rows) -> Floats:
 
 
 @njit(nogil=True, cache=True)
-def _choose(ranked: Rows, artists: Rows, max_per_artist: int, yielding: NDArray[np.bool_], chosen: Rows) -> None:
-    """The first of each row of `ranked`, best first, under the cap; too few where it holds too many back, unless the
-    row is `yielding`."""
+def _choose(
+    first: Rows,
+    second: Rows,
+    reserved: NDArray[np.bool_],
+    artists: Rows,
+    max_per_artist: int,
+    chosen: Rows,
+    wanting: NDArray[np.bool_],
+) -> None:
+    """Fill each row of `chosen` place by place with the first column allowed there, of `second` where the place is
+    reserved and else of `first`, of the other kind where there is none; a row that came to that is `wanting`."""
     n = chosen.shape[1]
-    for row in range(len(ranked)):
-        waiting = ranked[row][ranked[row] >= 0]
+    for row in range(len(first)):
+        kinds = (first[row], second[row])
+        used = (np.zeros(len(kinds[0]), dtype=np.bool_), np.zeros(len(kinds[1]), dtype=np.bool_))
         listed = chosen[row]
-        n_listed = 0
-        while len(waiting) and n_listed < n:
-            first, end = n_listed, min(n_listed + PLACES, n)
-            passed_over = np.empty_like(waiting)
-            n_passed_over = 0
-            for column in waiting:
-                taken = 0
-                for earlier in listed[first:n_listed]:
-                    taken += artists[earlier] == artists[column]
-                if n_listed < end and (artists[column] < 0 or taken < max_per_artist):
-                    listed[n_listed] = column
-                    n_listed += 1
-                else:
-                    passed_over[n_passed_over] = column
-                    n_passed_over += 1
-            waiting = passed_over[:n_passed_over]
-            if n_listed < end:  # what is left is capped here
-                if yielding[row]:
-                    end = min(n, n_listed + n_passed_over)
-                    listed[n_listed:end] = waiting[: end - n_listed]
+        for place in range(n):
+            near = listed[max(0, place - PLACES + 1) : place]
+            kind = 1 if reserved[place] else 0
+            found = _first_allowed(kinds[kind], used[kind], artists, near, max_per_artist)
+            if found < 0:
+                wanting[row] = True
+                kind = 1 - kind
+                found = _first_allowed(kinds[kind], used[kind], artists, near, max_per_artist)
+            if found < 0:
                 break
+            used[kind][found] = True
+            listed[place] = kinds[kind][found]
+
+
+@njit(nogil=True, cache=True)
+def _first_allowed(ranked: Rows, used: NDArray[np.bool_], artists: Rows, near: Rows, max_per_artist: int) -> int:
+    """The place in `ranked` of the first column not used whose artist the places near leave room for, -1 = none."""
+    for place in range(len(ranked)):
+        column = ranked[place]
+        if column < 0:
+            return -1
+        if used[place]:
+            continue
+        if artists[column] < 0:
+            return place
+        alike = 0
+        for other in near:
+            alike += artists[other] == artists[column]
+        if alike < max_per_artist:
+            return place
+    return -1

@@ -1,7 +1,7 @@
 """What each engine weighs for each listener: strategies that turn what engines earned into weights of the blend.
 
-Rewards are kept as two decayed sums: `reward`, of share x reward over the impressions an engine spoke for, and `credit`,
-of its shares alone. Their quotient is the mean reward of an impression, 0..1.
+Rewards are kept as two decayed sums: `reward`, of share x reward over the impressions an engine spoke for, and
+`credit`, of its shares alone. Their quotient is the mean reward of an impression, 0..1.
 """
 
 from abc import ABC, abstractmethod
@@ -103,8 +103,8 @@ class Thompson(Strategy):
     The listener. theta_e has the posterior Beta(s m_e + r_e, s (1 - m_e) + c_e - r_e).
     The weights. w_e = p_e theta_e^sharpness / N, where p is the mixed prior: an engine that earned the better part more
     than the others has its prior weight multiplied, for the best weights of a blend are not in proportion to what its
-    parts earn alone. N leaves the weights of the engines that nobody credited yet at their prior, and makes the rest sum
-    to what that leaves.
+    parts earn alone. N leaves the weights of the engines that nobody credited yet at their prior, and makes the rest
+    sum to what that leaves.
     The draw. Weights are (1 - x) w(mean of theta) + x w(theta drawn from the posterior).
 
     Source: Thompson, "On the likelihood that one unknown probability exceeds another in view of the evidence of two
@@ -187,4 +187,5 @@ def decayed(sums: Floats, days: float, half_life_days: float) -> Floats:
     """
     if not days >= 0 or not half_life_days > 0:
         raise ParameterOutOfRange(f"{days} days at a half-life of {half_life_days}: give 0 or more, and more than 0")
-    return sums * 2.0 ** (-days / half_life_days)
+    left: Floats = sums * 2.0 ** (-days / half_life_days)
+    return left

@@ -194,7 +194,7 @@ class _Bench:
 
     def _weights(self, train: Tables) -> dict[str, float] | None:
         """The hybrid's weights as it would learn them before it sees what is held out; None for equal ones."""
-        if settings.WEIGHTS_STRATEGY == Uniform.name:
+        if Uniform.name == settings.WEIGHTS_STRATEGY:
             return None
         return learned_weights(train, rng=chance(self.seed), params=self.params)
 

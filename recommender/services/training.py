@@ -183,7 +183,7 @@ def _weights(engines: Mapping[str, Engine], train: Tables, run: TrainingRun) -> 
     """Weights of the engines that could be trained: equal ones, or as learned on the training part alone, so that what
     is held out judges a blend that has not seen it."""
     alike = dict.fromkeys(engines, 1.0 / max(len(engines), 1))
-    if settings.WEIGHTS_STRATEGY == Uniform.name or not engines:
+    if Uniform.name == settings.WEIGHTS_STRATEGY or not engines:
         return alike
     params = {name: engine.params for name, engine in engines.items()}
     learned = learned_weights(train, rng=chance(run.seed), params=params, names=list(engines))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
-from recommender.engines.opinions import Opinions, scale
+from recommender.engines.opinions import Opinions, following, scale
 
 NAN = np.nan
 VALUES = st.one_of(st.just(NAN), st.sampled_from([-1.0, 0.0, 0.1, 3.0]), st.floats(-1e6, 1e6, width=32))
@@ -31,9 +31,9 @@ def standardised(scores, known):
 def slow_average(z, weights):
     averages = np.full(z.shape[1:], NAN)
     for row, song in np.ndindex(averages.shape):
-        said = z[:, row, song]
-        if not np.isnan(said).all():
-            averages[row, song] = sum(w * s for w, s in zip(weights[row], said, strict=True) if s == s)
+        said = [(w, s) for w, s in zip(weights[row], z[:, row, song], strict=True) if w > 0 and s == s]
+        if said:
+            averages[row, song] = sum(w * s for w, s in said)
     return averages
 
 
@@ -78,6 +78,45 @@ def test_who_says_nothing_of_anything_gives_the_weight_away():
 def test_a_silent_engine_gives_its_weight_and_an_absent_opinion_is_average():
     z = [[[2.0, NAN, NAN]], [[NAN, NAN, NAN]], [[1.0, 1.5, NAN]]]
     np.testing.assert_allclose(standing(z, [[0.5, 0.0, 0.5]]).scores(), [[1.5, 0.75, NAN]])
+
+
+def test_where_nobody_with_a_weight_speaks_the_others_stand_in_except_the_fallback():
+    said = [np.array([[1.0, 2.0]]), np.array([[NAN, NAN]]), np.array([[5.0, 4.0]]), np.array([[1.0, 3.0]])]
+    weights = [0.0, 1.0, 0.0, 0.0]
+    known = sparse.csr_array((1, 2))
+    np.testing.assert_allclose(Opinions.of(said, known, weights, fallback=0).weights, [[0, 0, 0.5, 0.5]])
+    np.testing.assert_allclose(Opinions.of(said[:2], known, weights[:2], fallback=0).weights, [[0, 0]])
+    np.testing.assert_allclose(
+        Opinions.of(said[:2], known, weights[:2], fallback=0).shares(np.array([[1]])), [[[1, 0]]]
+    )
+
+
+def test_songs_nobody_speaks_of_follow_in_the_order_of_the_fallback():
+    z = [[[7.0, 1.0, 9.0, NAN, 3.0]], [[NAN, -2.0, NAN, NAN, 0.5]]]
+    opinions = Opinions(tuple(np.array(z)), np.zeros((1, 2)), np.ones((1, 2)), np.array([[0.0, 1.0]]), fallback=0)
+    scores = opinions.scores()[0]
+    assert scores[[1, 4]].tolist() == [-2.0, 0.5]
+    assert np.argsort(-scores).tolist() == [4, 1, 2, 0, 3]
+    np.testing.assert_allclose(opinions.shares(np.array([[1, 2, 3]]))[0], [[0, 1], [1, 0], [1, 0]])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    scores=arrays(np.float64, (3, 7), elements=VALUES, fill=VALUES),
+    others=arrays(np.float64, (3, 7), elements=VALUES, fill=VALUES),
+)
+def test_what_follows_comes_after_and_keeps_its_order(scores, others):
+    filled = following(scores, others)
+    assert not np.isnan(filled).any()
+    there = ~np.isnan(scores)
+    assert np.array_equal(filled[there], scores[there])
+    for row, its_scores, its_others in zip(filled, scores, others, strict=True):
+        own, rest = row[~np.isnan(its_scores)], np.flatnonzero(np.isnan(its_scores))
+        assert not len(own) or (row[rest] < own.min()).all()
+        ranked = [its_others[song] for song in rest[np.argsort(-row[rest], kind="stable")]]
+        known = [value for value in ranked if value == value]
+        assert ranked[: len(known)] == known
+        np.testing.assert_allclose(known, sorted(known, reverse=True), atol=1e-6)  # lowered, they may tie
 
 
 def test_one_engines_outlier_does_not_beat_what_many_agree_on():

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
 from recommender.engines import ranking
-from recommender.engines.ranking import best_products, capped_top_n, drawn, top_n
+from recommender.engines.ranking import best_products, capped_top_n, drawn, interleaved_top_n, top_n
 from recommender.engines.threads import bounded
 
 NAN = np.nan
@@ -131,21 +131,30 @@ def test_products_of_other_shapes_are_refused():
         best_products(ones, ones, 1, sparse.csr_array((3, 2)))
 
 
-def slow_capped(row, n, artists, max_per_artist):
-    """Ten places after ten places, each from what the last left over; what is left at the end is capped no more."""
-    waiting, listed = [column for column in slow_top_n(row[None], len(row))[0][0].tolist() if column >= 0], []
-    while waiting and len(listed) < n:
-        ten = []
-        for column in waiting:
-            alike = [other for other in ten if artists[other] == artists[column] >= 0]
-            if len(ten) < min(10, n - len(listed)) and len(alike) < max_per_artist:
-                ten.append(column)
-        waiting = [column for column in waiting if column not in ten]
-        listed += ten
-        if len(ten) < 10:
-            listed += waiting
+def slow_interleaved(row, others, n, reserved, artists, max_per_artist):
+    """Place by place: of all that is left, the first that is allowed."""
+    ranked, spare = (slow_ranked(each) for each in (row, others))
+    listed = []
+    for place in range(n):
+        allowed = [
+            [column for column in kind if column not in listed and not crowded(column, listed, artists, max_per_artist)]
+            for kind in (ranked, spare)
+        ]
+        wanted = allowed[::-1] if reserved[place] else allowed
+        found = wanted[0] or wanted[1]
+        if not found:
             break
-    return (listed + [-1] * n)[:n]
+        listed.append(found[0])
+    return listed + [-1] * (n - len(listed))
+
+
+def slow_ranked(row):
+    return [column for column in slow_top_n(row[None], max(len(row), 1))[0][0].tolist() if column >= 0]
+
+
+def crowded(column, listed, artists, max_per_artist):
+    near = [other for other in listed[-9:] if artists[other] == artists[column] >= 0]
+    return len(near) >= max_per_artist
 
 
 @settings(max_examples=80, deadline=None)
@@ -160,10 +169,27 @@ def test_capped_lists_agree_with_the_slow_twin(data, k, n, n_artists, max_per_ar
     scores = data.draw(arrays(np.float64, (3, k), elements=SCORES, fill=SCORES))
     artists = data.draw(arrays(np.int64, k, elements=st.integers(-1, n_artists - 2)))
     columns, values = capped_top_n(scores, n, artists, max_per_artist)
-    assert columns.tolist() == [slow_capped(row, n, artists, max_per_artist) for row in scores]
+    nobody, none = np.full(0, NAN), np.zeros(n, bool)
+    slow = [slow_interleaved(row, nobody, n, none, artists, max_per_artist) for row in scores]
+    assert columns.tolist() == slow
     for row, listed, its_values in zip(scores, columns, values, strict=True):
         assert its_values[listed >= 0].tolist() == row[listed[listed >= 0]].tolist()
         assert np.isnan(its_values[listed < 0]).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), k=st.sampled_from([1, 12, 60]), n=st.integers(1, 24), max_per_artist=st.integers(1, 3))
+def test_interleaved_lists_agree_with_the_slow_twin(data, k, n, max_per_artist):
+    every = data.draw(arrays(np.float64, (2, k), elements=SCORES, fill=SCORES))
+    other = data.draw(arrays(np.bool_, k))
+    artists = data.draw(arrays(np.int64, k, elements=st.integers(-1, 8)))
+    reserved = data.draw(arrays(np.bool_, n))
+    scores, others = np.where(other, NAN, every), np.where(other, every, NAN)
+    columns = interleaved_top_n(scores, others, reserved, artists, max_per_artist)
+    assert columns.tolist() == [
+        slow_interleaved(row, its_others, n, reserved, artists, max_per_artist)
+        for row, its_others in zip(scores, others, strict=True)
+    ]
 
 
 def test_top_n_is_no_draw():
