@@ -140,7 +140,11 @@ def _verdicts(songs: pd.DataFrame) -> pd.DataFrame:
 
 def _users(songs: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     frame = _frame(Listener.objects.order_by("pk"), user_id="pk", username="username", country="country")
-    picks = _frame(Pick.objects.order_by("pk"), user_id="listener_id", genres="genre__name", songs="song_id")
+    picked = [*Pick.objects.order_by("pk").values_list("listener_id", "genre__name", "song_id")]
+    # A genre that is loved is as good as picked.
+    loved = verdicts[(verdicts["kind"] == Verdict.Kind.LOVE) & verdicts["genre"].notna()]
+    picked += [(row.user_id, row.genre, None) for row in loved.itertuples()]
+    picks = pd.DataFrame.from_records(picked, columns=["user_id", "genres", "songs"])
     picks["songs"] = picks["songs"].where(picks["songs"].isin(songs["song_id"]))
     blocked = verdicts[verdicts["kind"] == Verdict.Kind.NO].rename(
         columns={"song_id": "blocked_songs", "artist_id": "blocked_artists", "genre": "blocked_genres"}

@@ -78,3 +78,14 @@ def test_love_alone_is_enough_to_be_known(db):
     song, listener = Song.objects.create(title="Alone"), Listener.objects.create(username="ada")
     save_verdict(listener=listener, thing=song, kind="love")
     assert load_tables().rating_matrix.toarray().tolist() == [[5]]
+
+
+def test_a_loved_genre_is_as_good_as_picked(two_camps):
+    ada = two_camps[0]
+    calm, loud = Genre.objects.order_by("name")
+    Pick.objects.create(listener=ada, genre=calm, picked_at=timezone.now())
+    save_verdict(listener=ada, thing=loud, kind="love")
+    save_verdict(listener=two_camps[1], thing=Song.objects.first().artist, kind="love")
+    tables = load_tables()
+    rows = tables.listener_rows([listener.pk for listener in two_camps[:2]])
+    assert tables.users.genres[rows].tolist() == [("calm", "loud"), ()]
