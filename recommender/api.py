@@ -83,7 +83,7 @@ class BoardView(APIView):
 
     @extend_schema(responses=BoardSerializer)
     def get(self, request):
-        learning.settle_impressions(listener=request.user)
+        learning.settle_impressions(listener_id=request.user.pk)
         return Response(BoardSerializer(board.mixing_board(listener=request.user)).data)
 
     @extend_schema(request=SlidersSerializer, responses=BoardSerializer)

@@ -34,6 +34,7 @@ def refresh() -> None:
 
 @shared_task(name="recommender.refresh_listener", throws=NOT_YET)
 def refresh_listener(listener_id: int) -> None:
+    learning.settle_impressions(listener_id=listener_id)  # what was just told shapes the list it asked for
     lists.refresh_listeners(listener_ids=[listener_id])
 
 

@@ -45,7 +45,7 @@ def board(request: HttpRequest) -> HttpResponse:
     """The listener's own mixing board; there is no way to another's."""
     if request.method == "POST":
         return _change_board(request)
-    if learning.settle_impressions(listener=request.user):  # what they have just done shows at once
+    if learning.settle_impressions(listener_id=request.user.pk):  # what they have just done shows at once
         tasks.ask_for_lists(request.user.pk)
     shown = mixing.mixing_board(listener=request.user)
     sliders = {channel.name: channel.slider for channel in shown.channels}

@@ -18,6 +18,7 @@ from recommender.engines.tables import Floats, Tables
 from recommender.engines.threads import bounded
 from recommender.loading import load_band, load_tables
 from recommender.models import Failure, TrainingRun
+from recommender.services.weights import mix
 from recommender.words import sentence
 
 logger = logging.getLogger(__name__)
@@ -51,9 +52,10 @@ class Bench:
     def lists(self, listener_ids: Sequence[int]) -> dict[int, StoredLists]:
         with bounded(settings.ENGINE_THREADS):
             alone = self._shelves_alone(listener_ids)
-            shelves = {HYBRID: self._hybrid_items(listener_ids), **alone}
+            weights, leaning = mix(listener_ids=listener_ids, run=self.run, engines=list(self.band.engines))
+            shelves = {HYBRID: self._hybrid_items(listener_ids, weights, leaning), **alone}
         return {
-            pk: self._stored({name: rows[place] for name, rows in shelves.items()})
+            pk: self._stored({name: rows[place] for name, rows in shelves.items()}, weights[place])
             for place, pk in enumerate(listener_ids)
         }
 
@@ -62,9 +64,9 @@ class Bench:
         anybody = self.tables.users.ids[:1].tolist()
         engine = self.band.engines.get("relevance")
         if engine is None or not anybody:
-            return self._stored({})
+            return self._stored({}, self._nobodys)
         ids, _ = engine.recommend(anybody, settings.LIST_LENGTH, exclude_heard=False)
-        return self._stored({"relevance": plain_items("relevance", ids[0])})
+        return self._stored({"relevance": plain_items("relevance", ids[0])}, self._nobodys)
 
     def neighbours(self) -> dict[int, tuple[int, ...]]:
         """The nearest songs of each song that has features."""
@@ -77,6 +79,10 @@ class Bench:
             int(pk): tuple(int(near) for near in row if near != -1)
             for pk, row in zip(self.tables.songs.ids, ids, strict=True)
         }
+
+    @property
+    def _nobodys(self) -> Floats:
+        return np.array(list(self.band.weights.values()))
 
     def _shelves_alone(self, listener_ids: Sequence[int]) -> dict[str, list[tuple[StoredItem, ...]]]:
         """What each engine says by itself, with artists capped. One that fails is left out from here on: the others
@@ -93,14 +99,16 @@ class Bench:
                 shelves[name] = [plain_items(name, row) for row in ids]
         return shelves
 
-    def _hybrid_items(self, listener_ids: Sequence[int]) -> list[tuple[StoredItem, ...]]:
-        ids, _, shares = self.band.blend(listener_ids, settings.LIST_LENGTH)
+    def _hybrid_items(
+        self, listener_ids: Sequence[int], weights: Floats, leaning: Floats
+    ) -> list[tuple[StoredItem, ...]]:
+        ids, _, shares = self.band.blend(listener_ids, settings.LIST_LENGTH, weights=weights, leaning=leaning)
         return [
             tuple(
                 StoredItem(
                     song_id=int(pk),
                     reason=reason(self.band, listener_id, pk, parts, self.titles),
-                    shares=_told_shares(self.band, parts),
+                    shares=_told(self.band, parts),
                 )
                 for pk, parts in zip(row, row_shares, strict=True)
                 if pk != -1
@@ -108,8 +116,8 @@ class Bench:
             for listener_id, row, row_shares in zip(listener_ids, ids, shares, strict=True)
         ]
 
-    def _stored(self, shelves: dict[str, tuple[StoredItem, ...]]) -> StoredLists:
-        return StoredLists(uuid.uuid4().hex, self.made_at, self.run.pk, shelves)
+    def _stored(self, shelves: dict[str, tuple[StoredItem, ...]], weights: Floats) -> StoredLists:
+        return StoredLists(uuid.uuid4().hex, self.made_at, self.run.pk, shelves, _told(self.band, weights))
 
 
 def reason(band: Hybrid, listener_id: int, song_id: int, parts: Floats, titles: dict[int, str]) -> str:
@@ -120,7 +128,7 @@ def reason(band: Hybrid, listener_id: int, song_id: int, parts: Floats, titles: 
     return next((said for said in words if said), "")
 
 
-def _told_shares(band: Hybrid, parts: Floats) -> dict[str, float]:
+def _told(band: Hybrid, parts: Floats) -> dict[str, float]:
     return {name: round(float(part), 4) for name, part in zip(band.engines, parts, strict=True) if part > 0}
 
 

@@ -9,7 +9,6 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from accounts.models import Listener
 from catalog.models import Song
 from listening.models import Impression, Play, Rating, Verdict
 from recommender.models import Curve, TrainingRun, Weights
@@ -27,15 +26,15 @@ AT_ONCE = 5_000  # impressions settled in one transaction, which keeps other wri
 Outcome = Impression.Outcome
 
 
-def settle_impressions(*, listener: Listener | None = None) -> int:
+def settle_impressions(*, listener_id: int | None = None) -> int:
     """Give each impression that can be judged its reward and credit the engines, once however often this runs and
     however many do so at once; returns how many.
 
     Judged are impressions whose song was rated or given a verdict, those played a while ago, and those left alone for
-    SETTLE_HOURS. listener: theirs alone.
+    SETTLE_HOURS. listener_id: this one's alone.
     """
     curve, n_settled = curve_in_force(), 0
-    while settled := _settle_some(listener, curve):
+    while settled := _settle_some(listener_id, curve):
         n_settled += settled
     return n_settled
 
@@ -72,10 +71,10 @@ def _moved(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
 
 
 @transaction.atomic
-def _settle_some(listener: Listener | None, curve: Curve) -> int:
+def _settle_some(listener_id: int | None, curve: Curve) -> int:
     now = timezone.now()
     # What another lesson holds is left to it.
-    held = _judgeable(now, listener).select_for_update(skip_locked=True, no_key=True, of=("self",))[:AT_ONCE]
+    held = _judgeable(now, listener_id).select_for_update(skip_locked=True, no_key=True, of=("self",))[:AT_ONCE]
     judged = list(
         held.values_list("pk", "listener_id", "song_id", "shares", "verdict", "rating", "heard", "counted", named=True)
     )
@@ -92,7 +91,7 @@ def _settle_some(listener: Listener | None, curve: Curve) -> int:
     return len(settled)
 
 
-def _judgeable(now: datetime, listener: Listener | None) -> QuerySet[Impression]:
+def _judgeable(now: datetime, listener_id: int | None) -> QuerySet[Impression]:
     # Whatever shelf or page the song was played from: all that showed it before did well.
     shown = {"listener": OuterRef("listener"), "song": OuterRef("song")}
     plays = Play.objects.filter(**shown, started_at__gte=OuterRef("shown_at"))
@@ -107,7 +106,7 @@ def _judgeable(now: datetime, listener: Listener | None) -> QuerySet[Impression]
         )
         .order_by("-kind")
     )  # "no" before "love"
-    whose = {} if listener is None else {"listener": listener}
+    whose = {} if listener_id is None else {"listener": listener_id}
     return (
         Impression.objects.filter(settled_at=None, **whose)
         .annotate(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import numpy as np
 from django.conf import settings
@@ -39,10 +39,11 @@ def strategy() -> Strategy:
     return chosen()
 
 
-def prior_weights(*, run: TrainingRun | None) -> dict[str, float]:
-    """What was learned in training, by engine; equal where nothing was."""
-    weights = run.weights if run else {}
-    return weights if sum(weights.values()) > 0 else dict.fromkeys(weights or ENGINES, 1.0)
+def prior_weights(*, run: TrainingRun | None, engines: Sequence[str] = ()) -> dict[str, float]:
+    """What was learned in training, by engine: of these, or of all that the run weighed; equal where nothing was."""
+    learned = run.weights if run else {}
+    prior = {name: learned.get(name, 0.0) for name in engines or learned or ENGINES}
+    return prior if sum(prior.values()) > 0 else dict.fromkeys(prior, 1.0)
 
 
 def gather_evidence(
@@ -74,21 +75,23 @@ def overall_weights(*, run: TrainingRun | None) -> dict[str, float]:
 
 def learned_weights(*, listener_ids: Sequence[int]) -> dict[int, dict[str, float]]:
     """What was learned of each of these listeners, before chance and their own sliders: by engine, summing to 1."""
-    evidence = _evidence(TrainingRun.objects.filter(is_active=True).first(), listener_ids)
+    evidence = _evidence(prior_weights(run=TrainingRun.objects.filter(is_active=True).first()), listener_ids)
     rows = strategy().expected(evidence)
     return {pk: _told(evidence, row) for pk, row in zip(listener_ids, rows, strict=True)}
 
 
-def drawn_weights(*, listener_ids: Sequence[int], run: TrainingRun, engines: Sequence[str]) -> Floats:
-    """Weights that these listeners' lists are made by, float64 (m, engines): drawn, under each one's own sliders.
+def mix(*, listener_ids: Sequence[int], run: TrainingRun, engines: Sequence[str]) -> tuple[Floats, Floats]:
+    """What these listeners' lists are made by: weights float64 (m, engines), drawn and under each one's own sliders,
+    and leanings float64 (m,), from 1, familiar, to -1, new.
 
     The draw goes by run, listener and day, so that a list made again the same day is the same list.
     """
-    evidence = _evidence(run, listener_ids)
+    evidence = _evidence(prior_weights(run=run, engines=engines), listener_ids)
     rng = np.random.default_rng((run.pk, timezone.localdate().toordinal()))
-    drawn = adjusted(strategy().weights(evidence, rng=rng), _sliders(listener_ids, evidence.engines))
-    places = [evidence.engines.index(engine) for engine in engines]
-    return drawn[:, places]
+    boards = {board.listener_id: board for board in Board.objects.filter(listener__in=listener_ids)}
+    own = [boards.get(pk, Board()) for pk in listener_ids]
+    sliders = np.array([[board.sliders.get(engine, 1.0) for engine in engines] for board in own])
+    return adjusted(strategy().weights(evidence, rng=rng), sliders), np.array([-board.novelty for board in own])
 
 
 def heard_weights(*, learned: Mapping[str, float], sliders: Mapping[str, float]) -> dict[str, float]:
@@ -117,19 +120,10 @@ def weights_by_day() -> dict[str, list[EngineDay]]:
     }
 
 
-def _evidence(run: TrainingRun | None, listener_ids: Sequence[int]) -> Evidence:
-    now: datetime = timezone.now()
-    return gather_evidence(
-        prior=prior_weights(run=run),
-        sums=listener_sums(listener_ids, now),
-        listener_ids=listener_ids,
-        band=overall_sums(timezone.localdate(now)),
-    )
-
-
-def _sliders(listener_ids: Sequence[int], engines: Sequence[str]) -> Floats:
-    boards = dict(Board.objects.filter(listener__in=listener_ids).values_list("listener", "sliders"))
-    return np.array([[boards.get(pk, {}).get(engine, 1.0) for engine in engines] for pk in listener_ids])
+def _evidence(prior: Mapping[str, float], listener_ids: Sequence[int]) -> Evidence:
+    now = timezone.now()
+    sums, band = listener_sums(listener_ids, now), overall_sums(timezone.localdate(now))
+    return gather_evidence(prior=prior, sums=sums, listener_ids=listener_ids, band=band)
 
 
 def _told(evidence: Evidence, weights: Floats) -> dict[str, float]:

@@ -116,8 +116,8 @@ def test_a_song_left_alone_is_passed_over_after_a_day(impressions, settings):
 
 def test_settling_one_listener_leaves_the_others_alone(impressions, two_camps, settings):
     settings.SETTLE_HOURS = 1
-    assert learning.settle_impressions(listener=two_camps[1]) == 0
-    assert learning.settle_impressions(listener=two_camps[0]) == 4
+    assert learning.settle_impressions(listener_id=two_camps[1].pk) == 0
+    assert learning.settle_impressions(listener_id=two_camps[0].pk) == 4
 
 
 def test_settling_twice_changes_nothing(impressions):
