@@ -1,7 +1,7 @@
 """The main job, end to end, as a newcomer lives it."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Site, log_in
 
@@ -126,3 +126,70 @@ def test_who_was_logged_out_meanwhile_is_led_to_the_way_in(page: Page, site: Sit
     page.get_by_role("group", name="Your rating of").first.get_by_role("button", name="5 stars").click()
     page.wait_for_url("**/account/login/?next=/songs/*/")
     expect(page.locator("#player")).to_have_count(0)
+
+
+def shown(page: Page) -> list[str]:
+    """Titles on all shelves; what was blocked a moment ago is hidden."""
+    return page.locator(".shelf-cards .card:visible .card-title").all_inner_texts()
+
+
+def test_a_no_takes_the_song_out_of_this_page_and_the_next_until_it_is_taken_back(page: Page, site: Site):
+    log_in(page, site, "listener")
+    card = page.locator(".shelf-hybrid .card").nth(1)
+    title = card.locator(".card-title").inner_text()
+    card.hover()
+    card.get_by_role("link", name=f"Love or block {title}").press("Enter")
+    menu = page.get_by_role("dialog", name="Love or block")
+    menu.get_by_role("group", name=f"What you say of {title}").get_by_role("button", name="Not for me").press("Enter")
+    expect(menu).to_be_hidden()
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+    assert title not in shown(page)
+    page.get_by_role("button", name="Undo").press("Enter")
+    expect(page.locator("#notices")).to_contain_text("Taken back")
+    expect(card).to_be_visible()
+    assert title in shown(page)
+
+    card.hover()
+    card.get_by_role("link", name=f"Love or block {title}").click()
+    menu.get_by_role("button", name="Not for 30 days").first.click()
+    expect(menu).to_be_hidden()
+    page.reload()
+    expect(page.locator(".shelf-hybrid")).to_be_visible()
+    assert title not in shown(page)
+
+    page.locator(".me a.place").click()
+    page.get_by_role("link", name="Loved and blocked").click()
+    row = page.locator("li.row", has_text=title)
+    expect(row).to_contain_text("Not for me until")
+    row.get_by_role("button", name="Take back").click()
+    expect(row.get_by_role("button", name="Love")).to_be_focused()
+
+
+def test_a_no_in_the_player_goes_on_to_the_next_song(page: Page, site: Site):
+    log_in(page, site, "listener")
+    card = page.locator(".shelf-hybrid .card").first
+    title, following = page.locator(".shelf-hybrid .card-title").all_inner_texts()[:2]
+    card.hover()
+    card.locator("button.play").click()
+    player = page.get_by_role("region", name="Player")
+    expect(player.locator("strong")).to_have_text(title)
+    player.get_by_role("button", name="Not for me").click()
+    expect(player.locator("strong")).to_have_text(following)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#notices")).to_contain_text("Taken back")
+
+
+def test_without_scripts_a_no_is_a_page_and_two_presses(browser: Browser, page: Page, site: Site):
+    log_in(page, site, "listener")
+    bare = browser.new_context(java_script_enabled=False, storage_state=page.context.storage_state()).new_page()
+    bare.goto(site.url)
+    link = bare.locator(".shelf-hybrid a.say").first
+    title = link.get_attribute("aria-label").removeprefix("Love or block ")
+    link.click()
+    bare.get_by_role("group", name=f"What you say of {title}").get_by_role("button", name="Not for me").click()
+    bare.wait_for_url(site.url + "/")
+    expect(bare.get_by_role("status").first).to_contain_text(f"No more of {title}.")
+    assert title not in bare.locator(".card-title").all_inner_texts()
+    bare.goto(site.url + "/verdicts/")
+    bare.locator("li.row", has_text=title).get_by_role("button", name="Take back").click()
+    bare.context.close()

@@ -68,6 +68,7 @@ def test_pages_of_a_listener(page: Page, site: Site):
         "moods": "/moods/",
         "search": "/search/?q=the",
         "history": "/history/",
+        "verdicts": "/verdicts/",
         "tastes": "/tastes/",
         "profile": "/profile/",
     }.items():
