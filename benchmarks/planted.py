@@ -1,4 +1,5 @@
-"""A planted world of ratings: known biases and tastes under noise, as unevenly spread as real ratings are."""
+"""Planted worlds, as unevenly spread as real ones: ratings with known biases and tastes under noise, and listening by
+tastes that songs sound like."""
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,29 @@ def ratings(
     biases = rng.normal(0, BIAS, n_listeners)[listeners] + (quality + rng.normal(0, BIAS, n_songs))[songs]
     stars = 3.4 + biases + TASTE * products / products.std() + rng.normal(0, NOISE, len(pairs))
     return pd.DataFrame({"user_id": listeners, "song_id": songs, "rating": stars.round().clip(1, 5)})
+
+
+def listening(
+    seed: int, n_listeners: int = 300, n_songs: int = 600, n_tastes: int = 6, loyalty: float = 0.8
+) -> dict[str, pd.DataFrame]:
+    """Songs and history: each listener plays songs in proportion to their fame, `loyalty` of it of one own taste.
+
+    A taste has its artists and, under noise, its sound; fame is known as popularity, rounded.
+    """
+    rng = np.random.default_rng(seed)
+    tastes, fame = np.arange(n_songs) % n_tastes, np.minimum(rng.pareto(1.5, n_songs) + 0.3, 12.0)
+    sound = rng.normal(0, 1, (n_tastes, 4))[tastes] + rng.normal(0, 1, (n_songs, 4))
+    artists = [f"artist {taste}-{number}" for taste, number in zip(tastes, rng.integers(0, 20, n_songs), strict=True)]
+    songs = pd.DataFrame({"song_id": np.arange(n_songs), "artist": artists, "popularity": np.round(100 * fame / 12)})
+    heard = []
+    for listener in range(n_listeners):
+        own = tastes == listener % n_tastes
+        chances = fame * np.where(own, loyalty, (1 - loyalty) / (n_tastes - 1))
+        played = rng.choice(n_songs, rng.integers(10, 40), replace=False, p=chances / chances.sum())
+        repetition = rng.geometric(np.where(own[played], 0.3, 0.8))
+        heard.append(pd.DataFrame({"user_id": listener, "song_id": played, "repetition": repetition}))
+    features = pd.DataFrame(sound, columns=["energy", "valence", "danceability", "acousticness"])
+    return {"songs": songs.join(features), "history": pd.concat(heard, ignore_index=True)}
 
 
 def _pairs(busy: np.ndarray, fame: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
