@@ -28,7 +28,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _is_known(listener: Listener) -> bool:
     """Whether the band has anything of the listener's own to go by."""
-    return listener.history.exists() or listener.ratings.exists() or listener.picks.exists()
+    return any(rows.exists() for rows in (listener.history, listener.ratings, listener.picks, listener.verdicts))
 
 
 @require_safe

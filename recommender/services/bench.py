@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 HYBRID = Hybrid.name
 SHELF_LENGTH = 12
-STORED_LENGTH = 3 * SHELF_LENGTH  # what is heard or blocked meanwhile gives its place to those further down
+STORED_LENGTH = 2 * SHELF_LENGTH  # what is heard or blocked meanwhile gives its place to those further down
 NEIGHBOURS = 12
 TOLD_AGAIN = timedelta(hours=1)  # a fault that lasts is not told at every list
 
@@ -74,7 +74,7 @@ class Bench:
         if not isinstance(engine, CoolStart):
             return {}
         with bounded(settings.ENGINE_THREADS):
-            ids, _ = engine.nearest(3 * NEIGHBOURS)  # more than are shown: some may be blocked
+            ids, _ = engine.nearest(2 * NEIGHBOURS)  # more than are shown: some may be blocked
         return {
             int(pk): tuple(int(near) for near in row if near != -1)
             for pk, row in zip(self.tables.songs.ids, ids, strict=True)

@@ -188,7 +188,9 @@ def _shelves(listener: Listener, lists: StoredLists, blocked: Blocked) -> tuple[
             name,
             shelf_title(name),
             tuple(
-                Card(songs[item.song_id], item.reason, item.shares, noted.get((name, item.song_id))) for item in items
+                Card(songs[item.song_id], item.reason, item.shares, noted.get((name, item.song_id)))
+                for item in items
+                if item.song_id in songs  # it may have left the catalogue a moment ago
             ),
         )
         for name, items in shown.items()
