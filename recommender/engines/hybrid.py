@@ -40,8 +40,9 @@ from recommender.engines.weighing import STRATEGIES, Uniform
 BATCH_FLOATS = 1 << 22  # engines x listeners x songs blended at once: 32 MiB a block
 FALLBACK = "relevance"  # what most people play orders what nobody has an opinion on
 SCOUT = "coolstart"  # knows a song that nobody has played
-N_JUDGES = 1000  # listeners on whom a blend is tried in one split
-N_TRIALS = 2000  # judgements wanted in all, over several splits where listeners are few ...
+HIDDEN = 0.1  # of what is known, by which a blend is learned: the more, the less the engines are those that will serve
+N_JUDGES = 2000  # listeners on whom a blend is tried in one split
+N_TRIALS = 4000  # judgements wanted in all, over several splits where listeners are few ...
 MOST_SPLITS = 8  # ... but no more of them than this
 REACH = 2.0  # standard deviations by which the slider at its end lifts the songs of familiar artists
 DAY = 86_400 * 10**9  # nanoseconds
@@ -334,7 +335,7 @@ def learned_weights(
         return None
     trials = []
     for _ in range(min(-(-N_TRIALS // judges), MOST_SPLITS)):
-        train, held_out = split(tables, rng=rng)
+        train, held_out = split(tables, fraction=HIDDEN, rng=rng)
         engines, _ = fit_engines(train, rng=rng, params=params, names=names)
         trials.append(Trial.of(engines, _sampled_rows(held_out, rng), cap))
     last = list(engines).index(FALLBACK) if FALLBACK in engines else None

@@ -21,7 +21,7 @@ from recommender.engines.ranking import PLACES, top_n
 from recommender.engines.tables import Floats, Rows
 from recommender.engines.threads import mapped
 
-DEPTH = 100  # of each engine's list: what no engine ranks so high reaches no list of ten
+DEPTH = 60  # of each engine's list: what no engine ranks so high reaches no list of ten
 BATCH = 64  # listeners whose scores by all engines stand in memory at once
 STEPS = (0.2, 0.05)  # by which a weight is moved, first boldly
 MOST_SWEEPS = 10
