@@ -159,4 +159,6 @@ def _listed(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 
 def _joined(values: pd.Series) -> str:
-    return LIST_SEPARATOR.join(str(value) if isinstance(value, str) else str(int(value)) for value in values.dropna())
+    """Names or ids as a list; a genre whose name holds the separator would be taken for others, and is passed over."""
+    listed = (str(value) if isinstance(value, str) else str(int(value)) for value in values.dropna())
+    return LIST_SEPARATOR.join(value for value in listed if LIST_SEPARATOR not in value)

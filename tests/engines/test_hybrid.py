@@ -199,3 +199,23 @@ def test_listeners_in_batches_are_those_at_once(hybrid, planted, monkeypatch):
     monkeypatch.setattr(hybrid_module, "BATCH_FLOATS", 1)
     for batched, at_once in zip(hybrid.blend(planted.users.ids, 5), whole, strict=True):
         np.testing.assert_allclose(batched, at_once, atol=1e-6)  # engines may score in single precision
+
+
+@pytest.mark.parametrize("window_days", [None, 0, 30])
+def test_what_is_blocked_is_in_no_list_whatever_the_rules(hybrid, world, window_days):
+    users = world.users.assign(
+        blocked_songs=world.songs["song_id"].iloc[0].astype(str),
+        blocked_artists=world.songs["artist"].iloc[1],
+        blocked_genres=["salsa" if place % 2 else "" for place in range(len(world.users))],
+    )
+    tables = Tables.from_frames(songs=world.songs, history=world.history, ratings=world.ratings, users=users)
+    rules = Rules(window_days=window_days, new_share=0.3)
+    engines = {name: engine.on(tables) for name, engine in hybrid.engines.items()}
+    ids, _ = Hybrid(engines, rules=rules).recommend(users["user_id"], 60)
+    songs = world.songs.set_index("song_id")
+    for place, row in enumerate(ids):
+        listed = songs.loc[row[row != -1]]
+        assert len(listed)
+        assert world.songs["song_id"].iloc[0] not in listed.index
+        assert world.songs["artist"].iloc[1] not in set(listed["artist"])
+        assert place % 2 == 0 or "salsa" not in set(listed["genre"])

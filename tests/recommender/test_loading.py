@@ -89,3 +89,9 @@ def test_a_loved_genre_is_as_good_as_picked(two_camps):
     tables = load_tables()
     rows = tables.listener_rows([listener.pk for listener in two_camps[:2]])
     assert tables.users.genres[rows].tolist() == [("calm", "loud"), ()]
+
+
+def test_a_genre_named_like_a_list_blocks_no_other(two_camps):
+    save_verdict(listener=two_camps[0], thing=Genre.objects.create(name="calm|loud"), kind="no")
+    tables = load_tables()
+    assert tables.blocked(tables.listener_rows([two_camps[0].pk])).nnz == 0
