@@ -36,7 +36,7 @@ document.addEventListener("verdict", (event) => {
 
 document.addEventListener("htmx:afterSettle", (event) => {
   const settled = event.detail.elt;
-  if (settled === menu && !menu.open) menu.showModal();
+  if (settled.id === "menu-choices") menu.showModal();
   if (settled.matches(".verdict") && document.activeElement === document.body) settled.querySelector("button").focus();
   if (settled.id === "page") hideCards();
 });

@@ -149,8 +149,12 @@ def test_a_no_takes_the_song_out_of_this_page_and_the_next_until_it_is_taken_bac
     expect(card).to_be_visible()
     assert title in shown(page)
 
+    opener = card.get_by_role("link", name=f"Love or block {title}")
     card.hover()
-    card.get_by_role("link", name=f"Love or block {title}").click()
+    opener.click()
+    menu.get_by_role("button", name="Close").click()
+    expect(opener).to_be_focused()
+    opener.press("Enter")
     menu.get_by_role("button", name="Not for 30 days").first.click()
     expect(menu).to_be_hidden()
     page.reload()
