@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from benchmarks import machine, report
 
-NAMES = ("wals", "scaling", "fold_in", "ratings", "tuner", "recommend", "neighbours", "item_based", "quality")
+NAMES = ("wals", "scaling", "fold_in", "ratings", "tuner", "recommend", "neighbours", "item_based", "quality", "mixing")
 
 
 def main() -> None:
