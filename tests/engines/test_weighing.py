@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from quasimusic.exceptions import ParameterOutOfRange
+from recommender.engines.simulation import regret
 from recommender.engines.weighing import STRATEGIES, Evidence, Thompson, Uniform, adjusted, decayed
 
 ENGINES = ("a", "b", "c")
@@ -129,6 +130,39 @@ def test_a_listener_draws_alike_alone_and_in_company(earned):
     assert np.array_equal(weights(bold, company)[1], weights(bold, earned)[0])
     assert np.array_equal(weights(bold, earned), weights(bold, earned))
     assert not np.array_equal(weights(bold, earned), weights(bold, earned, seed=1))
+
+
+def earned_in_a_month(strategy):
+    """Mean reward a shown song earned on each of 30 days, and what the best engine of each listener weighs in the end.
+
+    Three groups of listeners like every second song of one engine's and every fifth of the others'.
+    """
+    rng, m = np.random.default_rng(0), 60
+    listeners, groups = np.arange(m), np.arange(m) % 3
+    reward, credit, days = np.zeros((m, 3)), np.zeros((m, 3)), []
+    for _ in range(30):
+        told = evidence(
+            (1, 1, 1), listeners, reward, credit, band_reward=reward.sum(axis=0), band_credit=credit.sum(axis=0)
+        )
+        rows = strategy.weights(told, rng=rng)
+        shown = np.array([rng.choice(3, 10, p=row) for row in rows])
+        liked = rng.random(shown.shape) < np.where(shown == groups[:, None], 0.5, 0.2)
+        for engine in range(3):
+            reward[:, engine] += (liked & (shown == engine)).sum(axis=1)
+            credit[:, engine] += (shown == engine).sum(axis=1)
+        reward, credit = decayed(reward, 1, 30), decayed(credit, 1, 30)
+        days.append(liked.mean())
+    return np.array(days), rows[listeners, groups]
+
+
+def test_each_group_comes_to_the_engine_that_serves_it_best():
+    learned, on_best = earned_in_a_month(Thompson())
+    alike, _ = earned_in_a_month(Uniform())
+    best = np.full(30, 0.5)
+    lost = regret(learned, best)
+    assert np.median(on_best) > 0.7
+    assert lost[-1] < 0.5 * regret(alike, best)[-1]
+    assert lost[-1] - lost[19] < 0.6 * lost[9]  # the last ten days cost less than the first
 
 
 def test_plain_strategies(earned):
