@@ -1,10 +1,13 @@
 """Are you a newcomer? Content alone: neighbours, middles, picks, and what missing features must not do."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from quasimusic.exceptions import RowWithoutFeatures, TableNeeded
+from recommender.engines import coolstart
 from recommender.engines.content import learn_content, points
 from recommender.engines.coolstart import CoolStart
 from recommender.engines.points import likeness
@@ -240,3 +243,50 @@ def test_songs_without_any_content_teach_nothing():
     tables = Tables.from_frames(songs=pd.DataFrame({"song_id": [1, 2], "popularity": [3, 4]}))
     with pytest.raises(TableNeeded, match="coolstart compares songs by features, genre or tags"):
         fit(tables)
+
+
+def fit_songs(frame, **events):
+    return fit(Tables.from_frames(songs=pd.DataFrame(frame), **events))
+
+
+ONE_LISTENER = pd.DataFrame({"user_id": [1], "song_id": [1], "repetition": [2]})
+
+
+def test_one_song_is_a_catalogue_with_nothing_left_to_offer():
+    engine = fit_songs({"song_id": [1], "genre": ["salsa"], "energy": [0.4]}, history=ONE_LISTENER)
+    ids, scores = engine.recommend([1], 2)
+    assert (ids == -1).all()
+    assert np.isnan(scores).all()
+    assert (engine.nearest(3)[0] == -1).all()
+    assert engine.recommend([1], 1, exclude_heard=False)[1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("indexed_from", [1, 50_000])
+@pytest.mark.parametrize("energy", [[0.4, 0.4, 0.4], [np.nan, np.nan, 0.4]])
+def test_columns_that_tell_no_song_from_another_say_nothing(energy, indexed_from, monkeypatch):
+    monkeypatch.setattr(coolstart, "INDEXED_FROM", indexed_from)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RowWithoutFeatures)
+        engine = fit_songs({"song_id": [1, 2, 3], "energy": energy}, history=ONE_LISTENER)
+    assert (engine.recommend([1], 2)[0] == -1).all()
+    assert engine.explain(1, 3) == ()
+
+
+def test_an_unknown_column_leaves_the_others_to_speak():
+    engine = fit_songs({"song_id": [1, 2, 3], "energy": [0.1, 0.9, 0.2], "tempo": [np.nan] * 3}, history=ONE_LISTENER)
+    assert engine.recommend([1], 2)[0].tolist() == [[3, 2]]
+
+
+def test_songs_that_are_gone_leave_their_places_to_others(planted, world, monkeypatch):
+    monkeypatch.setattr(coolstart, "INDEXED_FROM", 1)
+    engine = fit(planted)
+    gone = set(world.songs["song_id"][::5])
+    tables = Tables.from_frames(
+        songs=world.songs[~world.songs["song_id"].isin(gone)],
+        history=world.history[~world.history["song_id"].isin(gone)],
+    )
+    ids, scores = engine.on(tables).recommend(tables.users.ids, 10)
+    assert np.isfinite(scores).all()
+    assert not gone & set(ids.ravel())
+    own = world.taste_of_listener[tables.users.ids].to_numpy()[:, None]
+    assert (world.taste_of_song[ids.ravel()].to_numpy().reshape(ids.shape) == own).mean() > 0.7
