@@ -15,6 +15,8 @@ COLUMNS = {
     "plays": gettext_lazy("played most here"),
     "plays_recent": gettext_lazy("played most lately"),
     "plays_in_country": gettext_lazy("on top of the world where you live"),
+    "plays_decayed": gettext_lazy("played most lately"),
+    "plays_decayed_in_country": gettext_lazy("on top of the world where you live"),
     "listeners": gettext_lazy("heard by most people here"),
 }
 

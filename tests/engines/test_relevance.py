@@ -39,12 +39,18 @@ def order(engine, listener=5):
     return ids[0][np.isfinite(scores[0])].tolist()
 
 
-def test_popularity_is_the_default():
-    assert order(fit()) == [2, 1, 4, 5]
+def test_who_listens_comes_first_and_popularity_settles_ties():
+    assert order(fit()) == [2, 1, 4, 3, 5]
+
+
+def test_popularity_is_all_there_is_without_plays():
+    assert order(fit(history=None)) == [2, 1, 4, 5]
 
 
 def test_scores_run_from_1_to_0_alike_for_ties():
-    assert np.allclose(fit().score(5, [2, 1, 4, 5, 3]), [1.0, 1 / 3, 1 / 3, 0.0, np.nan], equal_nan=True)
+    assert np.allclose(
+        fit(columns=("popularity",)).score(5, [2, 1, 4, 5, 3]), [1.0, 1 / 3, 1 / 3, 0.0, np.nan], equal_nan=True
+    )
 
 
 def test_later_columns_settle_ties_and_missing_values_stand_last():
@@ -52,9 +58,9 @@ def test_later_columns_settle_ties_and_missing_values_stand_last():
 
 
 @pytest.mark.parametrize("popularity", [None, [np.nan] * 5])
-def test_plays_stand_in_for_popularity(popularity):
+def test_plays_settle_ties_where_no_popularity_is_told(popularity):
     songs = SONGS[["song_id"]] if popularity is None else SONGS[["song_id"]].assign(popularity=popularity)
-    assert order(fit(songs=songs)) == [1, 3, 4, 2, 5]
+    assert order(fit(songs=songs)) == [2, 1, 3, 4, 5]
 
 
 def test_listeners_count_heads_not_plays():
@@ -81,6 +87,29 @@ def test_a_silent_or_unknown_country_gets_the_world(listener):
     assert order(fit(columns=("plays_in_country",)), listener) == order(fit(columns=("plays",)), listener)
 
 
+@pytest.mark.parametrize(
+    ("half_life_days", "expected"),
+    [(5.0, [4, 3, 2, 1, 5]), (30.0, [3, 4, 2, 1, 5]), (36500.0, [1, 3, 4, 2, 5])],
+)
+def test_old_plays_fade(half_life_days, expected):
+    # By half: of song 3's four plays, a day old, 4 x 2^(-1/5) = 3.5 are left, of song 1's nine after half a year none.
+    history = HISTORY.assign(repetition=[9, 1, 1, 3.4, 3])
+    assert order(fit(history=history, columns=("plays_decayed",), half_life_days=half_life_days)) == expected
+
+
+def test_plays_fade_in_each_country():
+    engine = fit(columns=("plays_decayed_in_country",), half_life_days=30.0)
+    assert order(engine, listener=1)[:2] == [2, 1]  # one play in June against nine in January
+    assert order(engine, listener=4) == order(fit(columns=("plays_decayed",), half_life_days=30.0), listener=4)
+
+
+def test_a_play_of_an_unknown_moment_is_as_old_as_the_oldest():
+    history = HISTORY.assign(last_played_at=[pd.NaT, *HISTORY["last_played_at"][1:]])
+    # Song 1's nine plays are now as old as the older of song 2's: 29 days, of which 9 x 2^(-29/20) = 3.3 are left;
+    # of song 3's four 3.9, of song 4's three of the last day all.
+    assert order(fit(history=history, columns=("plays_decayed",), half_life_days=20.0)) == [3, 1, 4, 2, 5]
+
+
 def test_the_order_follows_fresh_plays():
     engine = fit(columns=("plays",))
     fresh = HISTORY.assign(repetition=[1, 1, 1, 4, 99])
@@ -88,11 +117,11 @@ def test_the_order_follows_fresh_plays():
 
 
 def test_songs_that_all_tie_all_score_nothing():
-    assert fit(songs=SONGS.assign(popularity=7)).score(5, [1, 2]).tolist() == [0.0, 0.0]
+    assert fit(songs=SONGS.assign(popularity=7), history=None).score(5, [1, 2]).tolist() == [0.0, 0.0]
 
 
 def test_without_popularity_and_plays_there_is_no_order():
-    with pytest.raises(TableNeeded, match="relevance by plays learns from history"):
+    with pytest.raises(TableNeeded, match="relevance by listeners learns from history"):
         fit(songs=SONGS[["song_id"]], history=None)
 
 
@@ -111,6 +140,40 @@ def test_one_name_is_no_list_of_columns():
         fit(columns="plays")
 
 
+def test_weights_average_the_scores_of_the_columns():
+    engine = fit(columns={"popularity": 1.0, "energy": 3.0})
+    # By popularity 2 > 1 = 4 > 5, 3 unknown; by energy 3 > 4 > 1 > 2, 5 unknown: the last and the unknown have 0.
+    popularity = {1: 1 / 3, 2: 1.0, 3: 0.0, 4: 1 / 3, 5: 0.0}
+    energy = {1: 1 / 3, 2: 0.0, 3: 1.0, 4: 2 / 3, 5: 0.0}
+    expected = [(popularity[song] + 3 * energy[song]) / 4 for song in SONGS["song_id"]]
+    scores = engine.score(5, SONGS["song_id"])
+    assert np.allclose(scores, expected)
+
+
+def test_with_weights_a_column_has_its_part_of_the_score():
+    engine = fit(columns={"popularity": 1.0, "energy": 1.0})
+    first, second = engine.explain(5, 4)
+    assert (first.detail, first.value) == ("energy", 2.0)
+    assert (second.detail, second.value) == ("popularity", 2.0)
+    assert first.share + second.share == pytest.approx(1.0)
+    (only,) = fit(columns={"popularity": 1.0, "energy": 0.0}).explain(5, 4)
+    assert only.detail == "popularity"
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"energy": -1.0}, "the weight of energy is -1.0"),
+        ({"energy": "much"}, "the weight of energy is 'much'"),
+        ({"energy": float("nan")}, "the weight of energy is nan"),
+        ({"energy": 0.0}, "all weights are 0"),
+    ],
+)
+def test_weights_are_numbers_that_say_something(columns, message):
+    with pytest.raises(ParameterOutOfRange, match=message):
+        fit(columns=columns)
+
+
 def test_columns_share_what_they_decide():
     engine = fit(columns=("popularity", "energy"))
     first, second = engine.explain(5, 4)
@@ -120,9 +183,9 @@ def test_columns_share_what_they_decide():
 
 
 def test_the_last_of_all_is_last_by_its_first_column():
-    (reason,) = fit().explain(5, 5)
+    (reason,) = fit(history=None).explain(5, 5)
     assert (reason.share, reason.value) == (1.0, 4.0)
 
 
 def test_no_value_no_reason():
-    assert fit().explain(5, 3) == ()
+    assert fit(history=None).explain(5, 3) == ()
