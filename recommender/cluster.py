@@ -35,6 +35,7 @@ RESTART = 30  # seconds a cluster may be without workers while at work: killed o
 BLOCKS_A_THREAD = 4  # so that a slow worker is waited for a quarter of a share at most
 ATTEMPTS = 5  # at one half-step; before each, what was lost is sent again
 
+UNSENT = (OSError, ValueError)  # there was no worker to send to; of a broadcast to none the library says ValueError
 LOST = (CancelledError, KilledWorker)  # what was held, or worked on, went with its worker
 START = "start one with `dask scheduler` and workers with `dask worker ADDRESS`, or empty DASK_SCHEDULER"
 
@@ -87,7 +88,7 @@ class Cluster:
     ) -> dict[Block, Future]:
         """Answers to come by block; without those that could not be asked for, as a worker died at that moment."""
         asked: dict[Block, Future] = {}
-        with suppress(OSError):
+        with suppress(*UNSENT):
             everywhere = self._sent(standing, broadcast=True)
             for block in blocks:
                 if block.entries is None:
