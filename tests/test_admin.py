@@ -1,5 +1,7 @@
 """The admin as the four groups see it: pages open, lists stay quick, nobody sees or does more than they may."""
 
+import json
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -13,7 +15,7 @@ from accounts.grants import ADMINISTRATORS, ANALYSTS, EDITORS
 from accounts.models import Listener
 from catalog.models import Album, Artist, Genre, Mood, Song
 from listening.models import History, Impression, Play, Rating, Verdict
-from recommender.models import Tuning
+from recommender.models import Curve, DailyReward, Failure, Tuning, Weights
 
 pytestmark = pytest.mark.django_db
 
@@ -374,3 +376,39 @@ def test_groups_are_read_by_administrators_and_written_by_superusers_alone(clien
 def test_a_listener_has_no_admin(client):
     client.force_login(Listener.objects.create_user("plain"))
     assert client.get(page(Song, "changelist")).status_code == 302
+
+
+def test_the_curve_is_changed_by_a_new_row_that_says_who_and_when(client, staff):
+    keeper = staff(ADMINISTRATORS)
+    form = client.get(page(Curve, "add"))
+    given = {name: field for name, field in form.context["adminform"].form.initial.items() if field is not None}
+    assert given["rated_4"] == Curve().rated_4
+    assert client.post(page(Curve, "add"), {**given, "rated_4": 0.7}).status_code == 302
+    curve = Curve.objects.get()
+    assert (curve.rated_4, curve.made_by) == (0.7, keeper)
+    assert client.get(page(Curve, "add")).context["adminform"].form.initial["rated_4"] == 0.7
+    refused = client.post(page(Curve, "add"), {**given, "rated_4": 0.2})
+    assert "must not earn less" in refused.content.decode()
+    assert client.post(page(Curve, "change", curve.pk), given).status_code == 403
+    assert client.get(page(Curve, "delete", curve.pk)).status_code == 403
+
+
+def test_analysts_read_the_curve_and_what_failed_and_change_nothing(client, staff):
+    staff(ANALYSTS)
+    Failure.objects.create(engine="user_based", failed_at=timezone.now(), note="no neighbours at all")
+    assert "no neighbours at all" in client.get(page(Failure, "changelist")).content.decode()
+    assert client.get(page(Curve, "changelist")).status_code == 200
+    assert client.get(page(Curve, "add")).status_code == 403
+
+
+def test_weights_are_drawn_over_time_for_each_engine(client, staff):
+    staff(ANALYSTS)
+    now = timezone.now()
+    for days, weight in ((2, 0.4), (1, 0.6)):
+        Weights.objects.create(made_at=now - timedelta(days=days), strategy="thompson", values={"relevance": weight})
+    DailyReward.objects.create(
+        day=timezone.localdate(now), engine="relevance", impressions=2, plays=1, credit=2, reward=1
+    )
+    charts = client.get(page(Weights, "changelist")).context["charts"]
+    drawn = json.loads(charts["On top of the world"])
+    assert [line["data"] for line in drawn["datasets"]] == [[0.4, 0.6, None], [None, None, 0.5]]

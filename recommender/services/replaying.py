@@ -1,15 +1,22 @@
-"""Rewards given anew: what the kept impressions would have earned, had the curve of today been in force all along."""
+"""What might have been, from the impressions kept: under another reward curve, or by another strategy."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import date
 
+import numpy as np
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from listening.models import Impression
+from quasimusic.exceptions import EngineFault, ParameterOutOfRange
+from recommender.engines.hybrid import Hybrid
+from recommender.engines.simulation import Replay, replayed
+from recommender.engines.weighing import STRATEGIES
 from recommender.services.crediting import Earned, Key, add_to_day, add_to_listeners, faded
 from recommender.services.curve import curve_in_force
+from recommender.services.weights import learned_weights
 
 CHUNK = 2_000
 
@@ -26,6 +33,35 @@ def replay_rewards() -> int:
         while changed := _replay_some(Impression.objects.filter(outcome=outcome).exclude(**worth), **worth):
             n_changed += changed
     return n_changed
+
+
+def replay_strategy(*, name: str) -> Replay:
+    """The mean reward of mixed lists had this strategy weighed the engines, with its error, from what was logged.
+
+    A song's chance is taken to be that of the engines that spoke for it, in proportion to their weights: with shares
+    s_e and logged weights w_e, another strategy's weights v_e show it sum_e s_e v_e / w_e times as often. The strategy
+    weighs as of now, by all that was learned. Raises ParameterOutOfRange, EngineFault (nothing logged to go by).
+    """
+    if name not in STRATEGIES:
+        raise ParameterOutOfRange(f"no strategy {name!r}; there are {', '.join(STRATEGIES)}")
+    logged = Impression.objects.filter(shelf=Hybrid.name).exclude(settled_at=None).exclude(weights={})
+    rows = list(logged.order_by("pk").values_list("listener_id", "shares", "weights", "reward"))
+    if not rows:
+        raise EngineFault("No settled impression of a mixed list is kept; lists have to be shown and heard first.")
+    listeners = np.array([row[0] for row in rows])
+    other = learned_weights(listener_ids=np.unique(listeners).tolist(), by=name)
+    ratios = np.array([_ratio(shares, weights, other[pk]) for pk, shares, weights, _ in rows])
+    # A common scale, which cancels out, makes chances of them.
+    scale = 1 / max(ratios.max(), 1.0)
+    rewards = np.array([row[3] for row in rows])
+    return replayed(rewards, np.full(len(rows), scale), scale * ratios, listeners)
+
+
+def _ratio(shares: Mapping[str, float], logged: Mapping[str, float], other: Mapping[str, float]) -> float:
+    """How many times as often the song would be shown under other weights than under the logged ones."""
+    return sum(
+        share * other.get(engine, 0.0) / logged[engine] for engine, share in shares.items() if logged.get(engine, 0) > 0
+    )
 
 
 @transaction.atomic

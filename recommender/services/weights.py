@@ -31,9 +31,9 @@ class EngineDay:
     mean_reward: float | None
 
 
-def strategy() -> Strategy:
-    """The one the settings name."""
-    chosen = STRATEGIES[settings.WEIGHTS_STRATEGY]
+def strategy(name: str | None = None) -> Strategy:
+    """The one of this name; by default that of the settings."""
+    chosen = STRATEGIES[name or settings.WEIGHTS_STRATEGY]
     if issubclass(chosen, Thompson):
         return chosen(exploration=settings.EXPLORATION, shrinkage=settings.SHRINKAGE)
     return chosen()
@@ -73,10 +73,13 @@ def overall_weights(*, run: TrainingRun | None) -> dict[str, float]:
     return _told(evidence, strategy().expected(evidence)[0])
 
 
-def learned_weights(*, listener_ids: Sequence[int]) -> dict[int, dict[str, float]]:
-    """What was learned of each of these listeners, before chance and their own sliders: by engine, summing to 1."""
+def learned_weights(*, listener_ids: Sequence[int], by: str | None = None) -> dict[int, dict[str, float]]:
+    """What was learned of each of these listeners, before chance and their own sliders: by engine, summing to 1.
+
+    by: the name of a strategy, by default that of the settings.
+    """
     evidence = _evidence(prior_weights(run=TrainingRun.objects.filter(is_active=True).first()), listener_ids)
-    rows = strategy().expected(evidence)
+    rows = strategy(by).expected(evidence)
     return {pk: _told(evidence, row) for pk, row in zip(listener_ids, rows, strict=True)}
 
 

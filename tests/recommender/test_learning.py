@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
@@ -14,12 +14,14 @@ from listening.models import Impression, Play, Verdict
 from listening.services import rate_song, record_play
 from quasimusic.exceptions import ParameterOutOfRange
 from recommender.engines.feedback import RewardCurve
-from recommender.models import Curve, DailyReward, ListenerReward, Weights
+from recommender.models import Curve, DailyReward, ListenerReward, Movement, TrainingRun, Weights
 from recommender.services import crediting, learning
+from recommender.services.board import save_board
 from recommender.services.crediting import listener_sums, overall_sums
 from recommender.services.curve import check_curve
 from recommender.services.impressions import prune_history
-from recommender.services.replaying import replay_rewards
+from recommender.services.replaying import replay_rewards, replay_strategy
+from recommender.services.weights import learned_weights, mix
 
 
 @pytest.fixture
@@ -308,3 +310,80 @@ def test_a_curve_nobody_touched_is_the_engine_rooms():
     assert check_curve(curve=Curve()) == RewardCurve()
     curve = Curve()
     assert [curve.reward(f"rated {stars}") for stars in (1, 2, 3, 4, 5)] == list(RewardCurve().ratings)
+
+
+@pytest.fixture
+def mixed(impressions):
+    """The same impressions, from a list both engines mixed evenly; both have earned alike with others."""
+    for engine in ("user_based", "relevance"):
+        DailyReward.objects.create(day=timezone.localdate(), engine=engine, impressions=50, credit=50, reward=20)
+    Impression.objects.update(weights={"user_based": 0.5, "relevance": 0.5})
+    TrainingRun.objects.create(
+        started_at=timezone.now(), seed=1, state="ready", is_active=True, weights={"user_based": 0.5, "relevance": 0.5}
+    )
+    return impressions
+
+
+def test_a_bad_rating_moves_who_spoke_for_the_song_down_and_is_told(mixed):
+    rate_song(listener=mixed[0].listener, song=mixed[0].song, rating=1)
+    learning.settle_impressions()
+    movement = Movement.objects.get()
+    assert (movement.listener, movement.song, movement.outcome) == (mixed[0].listener, mixed[0].song, "rated 1")
+    weights = learned_weights(listener_ids=[mixed[0].listener_id])[mixed[0].listener_id]
+    assert movement.engine == "user_based"
+    assert movement.before > movement.after == pytest.approx(weights["user_based"], rel=1e-3)
+
+
+def test_one_act_on_several_shelves_is_told_once_and_silence_is_not_told(mixed, settings):
+    settings.SETTLE_HOURS = 1
+    Impression.objects.create(
+        listener=mixed[0].listener, song=mixed[0].song, list_id="a list", shelf="user_based", rank=1, run_number=1,
+        shares={"user_based": 1.0}, shown_at=mixed[0].shown_at,
+    )  # fmt: skip
+    rate_song(listener=mixed[0].listener, song=mixed[0].song, rating=5)
+    assert learning.settle_impressions() == 5
+    assert Movement.objects.count() == 1
+
+
+def test_what_a_listener_does_moves_their_own_mix_and_everybodys_less(mixed, two_camps):
+    rate_song(listener=mixed[0].listener, song=mixed[0].song, rating=1)
+    learning.settle_impressions()
+    own, other = two_camps[0].pk, two_camps[1].pk
+    weights = learned_weights(listener_ids=[own, other])
+    assert weights[own]["user_based"] < weights[other]["user_based"]
+    assert weights[other]["user_based"] < 0.5
+    overall = learning.learn_weights()
+    assert overall.strategy == "thompson"
+    assert overall.values == pytest.approx(weights[other])
+
+
+def test_a_list_made_again_the_same_day_is_mixed_the_same_and_follows_the_sliders(mixed, two_camps):
+    run, ids = TrainingRun.objects.get(), [listener.pk for listener in two_camps]
+    engines = ["user_based", "relevance"]
+    weights, leaning = mix(listener_ids=ids, run=run, engines=engines)
+    assert (mix(listener_ids=ids[::-1], run=run, engines=engines)[0][::-1] == weights).all()
+    assert len({tuple(row) for row in weights}) == len(ids)
+    save_board(listener=two_camps[0], sliders={"user_based": 0}, novelty=0.5)
+    moved, leaning = mix(listener_ids=ids, run=run, engines=engines)
+    assert moved[0].tolist() == [0, 1]
+    assert (moved[1:] == weights[1:]).all()
+    assert leaning.tolist() == [-0.5] + [0] * (len(ids) - 1)
+
+
+def test_replaying_the_strategy_that_was_logged_gives_the_mean_reward_and_one_that_hears_the_better_more(
+    mixed, settings, capsys
+):
+    settings.SETTLE_HOURS = 1
+    for shown in mixed[:2]:
+        play(shown, seconds=30)
+    learning.settle_impressions()
+    logged = replay_strategy(name="uniform")
+    assert logged.mean == pytest.approx(sum(rewards()) / 4)
+    assert replay_strategy(name="thompson").mean > logged.mean
+    call_command("replay", "--strategy", "accuracy")
+    assert "accuracy: mean reward 0.4750, standard error" in capsys.readouterr().out
+
+
+def test_replaying_without_impressions_says_what_is_missing(db):
+    with pytest.raises(CommandError, match="have to be shown"):
+        call_command("replay", "--strategy", "uniform")
