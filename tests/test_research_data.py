@@ -28,7 +28,7 @@ pytestmark = [
 # What each engine's ndcg@10 (split "random", seed 0) must not fall below: a little less than was measured.
 FLOORS = {
     "taste": {
-        "relevance": 0.027,
+        "relevance": 0.033,
         "coolstart": 0.058,
         "weighted_mf": 0.091,
         "user_based": 0.112,
@@ -36,12 +36,12 @@ FLOORS = {
         "hybrid": 0.128,
     },
     "situnes": {
-        "relevance": 0.05,
+        "relevance": 0.72,
         "coolstart": 0.015,
         "weighted_mf": 0.56,
         "user_based": 0.57,
         "item_based": 0.67,
-        "hybrid": 0.67,
+        "hybrid": 0.72,
     },
 }
 STARS_OFF = 0.95  # the most that the rmse of weighted_mf on situnes may be
@@ -62,9 +62,9 @@ def test_everything_goes_in_the_band_learns_and_every_listener_is_served(name, s
 
     call_command("evaluate_models", json=str(tmp_path / "figures.json"), verbosity=0)
     figures = json.loads((tmp_path / "figures.json").read_text())
-    _learning_pays(figures)
     _floors_hold(name, figures)
     if name == "taste":
+        _learning_pays(figures)
         _bar_is_cleared()
 
     call_command("train_models", verbosity=0)
@@ -88,7 +88,7 @@ def _everything_is_in(folder: Path) -> None:
 
 
 def _learning_pays(figures: dict) -> None:
-    """The engines that learn from listening are far above popularity, the lower end of their intervals too."""
+    """Engines that learn from listening are far above popularity where tastes differ, lower ends of intervals too."""
     assert set(figures) == {*ENGINES, "hybrid"}
     for name in ("user_based", "weighted_mf", "item_based", "hybrid"):
         assert figures[name]["ndcg"]["low"] > 2 * figures["relevance"]["ndcg"]["mean"], name
