@@ -43,6 +43,7 @@ class Command(BaseCommand):
             if within:
                 _simulate(Path(within[0]), int(within[1]), strategy, sizes)
                 return
+            _check_target(json)
             figures = _simulate_apart(dict.fromkeys((strategy, Uniform.name)), sizes)
         except QuasimusicError as fault:
             raise CommandError(str(fault)) from fault
@@ -50,16 +51,22 @@ class Command(BaseCommand):
         if json == "-":
             self.stdout.write(_dumps(figures))
         elif json:
-            try:
-                Path(json).write_text(_dumps(figures) + "\n")
-            except OSError as fault:
-                raise CommandError(f"The figures could not be written: {fault}") from fault
+            Path(json).write_text(_dumps(figures) + "\n")
 
 
 def _check(sizes: dict) -> None:
     simulating.check_sizes(
         n_listeners=sizes["listeners"], n_days=sizes["days"], n_songs=sizes["songs"], seed=sizes["seed"]
     )
+
+
+def _check_target(json: str | None) -> None:
+    """Before anything is simulated, whether the figures can be kept."""
+    if json and json != "-":
+        try:
+            Path(json).touch()
+        except OSError as fault:
+            raise CommandError(f"The figures could not be written: {fault}") from fault
 
 
 def _simulate(figures: Path, place: int, strategy: str, sizes: dict) -> None:
