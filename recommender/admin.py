@@ -211,15 +211,21 @@ def _figures(curve, *names):
 
 
 def _lines(course):
-    """An engine's weight and mean reward by day, as the theme's charts take them; None leaves a gap."""
+    """An engine's weight and mean reward by day, in percent, as the theme's charts take them; None leaves a gap."""
     told = (("weight", "weight", "primary-600"), ("mean_reward", "mean reward", "base-400"))
+    scale = {"displayYAxis": True, "suffixYAxis": "%"}
     return {
         "labels": [f"{day.day:%d %b}" for day in course],
         "datasets": [
-            {"label": label, "data": [getattr(day, fact) for day in course], "borderColor": f"var(--color-{colour})"}
+            {"label": label, "data": _percents(course, fact), "borderColor": f"var(--color-{colour})", **scale}
             for fact, label, colour in told
         ],
     }
+
+
+def _percents(course, fact):
+    values = (getattr(day, fact) for day in course)
+    return [None if value is None else round(100 * value, 1) for value in values]
 
 
 def _last_stage(evaluation):

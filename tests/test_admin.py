@@ -411,4 +411,4 @@ def test_weights_are_drawn_over_time_for_each_engine(client, staff):
     )
     charts = client.get(page(Weights, "changelist")).context["charts"]
     drawn = json.loads(charts["On top of the world"])
-    assert [line["data"] for line in drawn["datasets"]] == [[0.4, 0.6, None], [None, None, 0.5]]
+    assert [line["data"] for line in drawn["datasets"]] == [[40, 60, None], [None, None, 50]]

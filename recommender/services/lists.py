@@ -1,7 +1,7 @@
 """The lists listeners see: made in the background, shown from the cache."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db.models import Max
@@ -114,7 +114,7 @@ def home(*, listener: Listener) -> Home:
     lists = own or stored.get(EVERYONE)
     blocked = listener.verdicts.blocked()
     if lists is None:
-        return Home(shelves=(_most_popular(blocked),), pending=True, stale=False)
+        return Home(shelves=(_most_popular(listener, blocked),), pending=True, stale=False)
     return Home(
         shelves=_shelves(listener, lists, blocked),
         pending=own is None,
@@ -133,7 +133,7 @@ def near_song(*, song: Song, listener: Listener) -> Shelf:
     if not near and song.genre_id:
         same_genre = Song.objects.for_cards().filter(genre=song.genre_id).exclude(pk=song.pk)
         near = list(blocked.left_out_of(same_genre).most_popular()[:NEIGHBOURS])
-    return Shelf("near", "Near this song", tuple(Card(each, "", {}) for each in near))
+    return _noted_shelf(listener, Shelf("near", "Near this song", tuple(Card(each, "", {}) for each in near)), song.pk)
 
 
 def recommend(*, listener: Listener, n: int, engine: str = HYBRID) -> list[tuple[Song, float, str]]:
@@ -222,7 +222,19 @@ def shelf_title(name: str) -> str:
     return HYBRID_TITLE if name == HYBRID else ENGINES[name].title
 
 
-def _most_popular(blocked: Blocked) -> Shelf:
+def _most_popular(listener: Listener, blocked: Blocked) -> Shelf:
     """What is shown before anything was trained."""
     songs = blocked.left_out_of(Song.objects.for_cards()).most_popular()[:SHELF_LENGTH]
-    return Shelf("relevance", shelf_title("relevance"), tuple(Card(song, "", {}) for song in songs))
+    cards = tuple(Card(song, "", {}) for song in songs)
+    return _noted_shelf(listener, Shelf("relevance", shelf_title("relevance"), cards))
+
+
+def _noted_shelf(listener: Listener, shelf: Shelf, song_id: int = 0) -> Shelf:
+    """A shelf of no stored list, noted as shown once a day; its engine answered another question than what this
+    listener would like, so nobody's shares are in it and nobody is credited."""
+    items = tuple(StoredItem(card.song.pk, card.reason, card.shares) for card in shelf.cards)
+    list_id = f"{shelf.name}-{song_id}-{timezone.localdate()}"
+    made_now = StoredLists(list_id, timezone.now(), 0, {shelf.name: items})
+    noted = note_shown(listener=listener, lists=made_now, shown={shelf.name: items})
+    cards = (replace(card, impression_id=noted[shelf.name, card.song.pk]) for card in shelf.cards)
+    return replace(shelf, cards=tuple(cards))

@@ -15,7 +15,8 @@ from listening.services import clear_verdict, rate_song, record_play, save_picks
 from quasimusic.exceptions import ModelsAbsent
 from recommender import cache
 from recommender.engines import ENGINES
-from recommender.services import lists, training
+from recommender.models import DailyReward
+from recommender.services import learning, lists, training
 
 
 @pytest.fixture
@@ -307,3 +308,24 @@ def test_thirty_verdicts_take_as_many_queries_as_one(trained, django_assert_num_
         with django_assert_num_queries(6):
             shelves = lists.home(listener=listener).shelves
     assert shelves[0].cards
+
+
+def test_songs_near_another_and_popular_ones_are_noted_too_and_credit_nobody(two_camps, settings):
+    settings.SETTLE_HOURS = 0
+    listener, song = two_camps[0], Song.objects.first()
+    for _ in range(2):
+        near, popular = lists.near_song(song=song, listener=listener), lists.home(listener=listener).shelves[0]
+    assert Impression.objects.count() == len(near.cards) + len(popular.cards)
+    assert {card.impression_id for card in (*near.cards, *popular.cards)} == set(
+        Impression.objects.values_list("pk", flat=True)
+    )
+    assert learning.settle_impressions() == Impression.objects.count()
+    assert not DailyReward.objects.exists()
+
+
+def test_what_is_noted_tells_reason_and_weights(trained):
+    lists.refresh_everybody()
+    card = lists.home(listener=trained[0]).shelves[0].cards[0]
+    shown = Impression.objects.get(pk=card.impression_id)
+    assert shown.reason == card.reason
+    assert sum(shown.weights.values()) == pytest.approx(1, abs=0.001)
