@@ -10,6 +10,7 @@ import environ
 from django.templatetags.static import static
 
 from quasimusic.embedded import cache_url, valkey_socket
+from quasimusic.kernels import keep_kernels
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -21,6 +22,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
+keep_kernels(BASE_DIR / "recommender" / "engines", DATA_DIR / "kernels")
 
 INSTALLED_APPS = [
     "quasimusic",

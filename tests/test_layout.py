@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -63,3 +64,23 @@ def test_neither_web_nor_worker_loads_the_optimiser_what_draws_or_the_cluster():
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "quasimusic.settings"}
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"
+
+
+def test_the_engines_load_where_neither_their_folder_nor_a_home_can_be_written_to(tmp_path):
+    house = tmp_path / "house"
+    for package in ("quasimusic", "accounts", "catalog", "listening", "recommender"):
+        shutil.copytree(ROOT / package, house / package, ignore=shutil.ignore_patterns("__pycache__"))
+    engines = house / "recommender" / "engines"
+    for folder in (engines, engines / "weighted_mf"):
+        (folder / "__pycache__").touch()  # a file in its place keeps out even root, whom no permission does
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"} | {
+        "DJANGO_SETTINGS_MODULE": "quasimusic.settings",
+        "DATA_DIR": str(tmp_path / "data"),
+        "HOME": "/dev/null",
+        "XDG_CACHE_HOME": "/dev/null",
+    }
+    code = "import django; django.setup(); from recommender.engines import ENGINES; print(len(ENGINES))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=house, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "5", done.stderr
+    assert any((tmp_path / "data" / "kernels").iterdir())
