@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from quasimusic.exceptions import ParameterOutOfRange, TableNeeded
 from recommender.engines.base import NUMBERS, Engine, Params, Reason, State, unwanted
@@ -210,7 +209,7 @@ def _column_scores(columns: Floats) -> Floats:
 def _order(columns: Floats) -> Floats:
     """Score of each song by its place in the lexicographic order of the columns, float64 (n_songs,)."""
     # Dense ranks put a missing value below every other; np.unique of columns is their lexicographic order.
-    ranks = rankdata(np.nan_to_num(columns, nan=-np.inf), method="dense", axis=1).astype(np.int64)
+    ranks = np.array([np.unique(column, return_inverse=True)[1] for column in np.nan_to_num(columns, nan=-np.inf)])
     _, places, counts = np.unique(ranks, axis=1, return_inverse=True, return_counts=True)
     n_below = (np.cumsum(counts) - counts)[places].astype(np.float64)
     n_below[np.isnan(columns).all(axis=0)] = np.nan
