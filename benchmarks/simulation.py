@@ -1,4 +1,4 @@
-"""The picture of a simulation: `python -m benchmarks.simulation FILE`, of what `manage.py simulate --json FILE` wrote."""
+"""Draws a simulation: `python -m benchmarks.simulation FILE`, of what `manage.py simulate --json FILE` wrote."""
 
 import argparse
 import json

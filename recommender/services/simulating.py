@@ -2,7 +2,7 @@
 
 Half of a world is real: songs, listeners and what they heard before are written down, the band is trained, lists are
 made, shown, played and settled as ever. The other half is planted: whom a song pleases is a matter of what one engine
-thinks of it, which of them being dealt out to the listeners in turn.
+thinks of it and the others do not, the engines being dealt out to the listeners in turn.
 """
 
 import uuid
@@ -43,6 +43,7 @@ STEP = timedelta(days=1, minutes=1)  # from page to page: what was left alone fo
 LATER = timedelta(hours=8)  # from the page to what is played of it, all of it before the next page
 CONTRAST = 1.5  # how much likelier to please a song is, the higher its engine ranks it
 PLEASED = 0.03  # by a song in the middle of that engine's order; by its first dozen of 2,000, about half
+APART = 0.5  # of what the other engines make of a song counts against it, or groups could not be told from each other
 SECONDS = {FULL: 1.0, HALF: 0.6, SKIP: 0.1}  # of the song
 
 Progress = Callable[[int], None]
@@ -123,12 +124,14 @@ def plant() -> Truth:
     tables = load_tables()
     _, band = load_band(tables)
     names = tuple(band.engines)
-    ranks = np.array([_standing(engine, tables) for engine in band.engines.values()])
+    standing = np.array([_standing(engine, tables) for engine in band.engines.values()])
     rows = np.arange(tables.n_listeners)
     best = rows % len(names)
-    silent = np.isnan(ranks[best, rows]).all(axis=1)
+    silent = np.isnan(standing[best, rows]).all(axis=1)
     best[silent] = names.index(FALLBACK)
-    planted = Planted.of(ranks[best, rows], tables.n_listeners, contrast=CONTRAST, mean=PLEASED)
+    own, all_told = standing[best, rows], np.nan_to_num(standing).sum(axis=0)
+    others = (all_told - np.nan_to_num(own)) / max(len(names) - 1, 1)
+    planted = Planted.of(own - APART * others, tables.n_listeners, contrast=CONTRAST, mean=PLEASED)
     return Truth(names, tuple(tables.users.ids.tolist()), best, planted)
 
 

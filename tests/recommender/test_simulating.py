@@ -62,6 +62,6 @@ def test_a_database_that_is_in_use_is_left_alone(two_camps):
         simulate_days(n_listeners=8, n_days=1, n_songs=60, seed=0)
 
 
-def test_figures_that_cannot_be_written_are_told_before_the_days_are_lived(tmp_path):
+def test_figures_that_cannot_be_written_are_refused_before_anything_is_simulated(tmp_path):
     with pytest.raises(CommandError, match="could not be written"):
         call_command("simulate", "--json", str(tmp_path / "nowhere" / "figures.json"))
