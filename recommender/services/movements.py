@@ -32,7 +32,7 @@ class _Act:
 def note_movements(
     *, settled: Collection[Settled], before: Mapping[Key, tuple[float, float]], at: datetime
 ) -> list[Movement]:
-    """Write down, for each thing a listener did, the engine whose weight it moved furthest.
+    """Write down, for each thing a listener did, the engine that spoke for it and whose weight it moved furthest.
 
     before: reward and credit by (listener, engine), as they stood before these were credited.
     """
@@ -47,7 +47,9 @@ def note_movements(
     weights = strategy().expected(evidence)
     moved: dict[int, list[Movement]] = defaultdict(list)
     for act, place in zip(acts, places, strict=True):
-        differences = weights[place + 1] - weights[place]
+        # Of those that spoke for the song: the others give way, or gain, by whatever these move.
+        spoke = np.array([engine in act.earned for engine in evidence.engines])
+        differences = np.where(spoke, weights[place + 1] - weights[place], 0.0)
         furthest = int(np.argmax(np.abs(differences)))
         if abs(differences[furthest]) >= TOLD:
             movement = Movement(
