@@ -236,10 +236,15 @@ def _divide(sounds: Sounds, k: int, rng: np.random.Generator) -> Floats:
 
 
 def _scatter(sounds: Sounds, k: int, rng: np.random.Generator) -> Floats:
-    """k songs to start from, float64 (k, d): each drawn in proportion to its squared distance from those before."""
+    """k songs to start from, float64 (k, d): each drawn in proportion to its squared distance from those before.
+
+    Fewer where no song is apart from these any more, as when songs differ in nothing but in what is known of them.
+    """
     centres = sounds.vectors[[rng.integers(len(sounds))]]
     while len(centres) < k:
         odds = _distances(sounds, centres).min(axis=1)
+        if not odds.any():
+            break
         drawn = rng.choice(len(sounds), p=odds / odds.sum())
         centres = np.append(centres, sounds.vectors[[drawn]], axis=0)
     return centres

@@ -300,3 +300,13 @@ def test_the_same_words_in_another_order_are_no_other_name():
 def test_a_name_that_is_kept_is_given_to_no_other():
     songs = songs_of(energy=[0.9, 0.9, 0.1])
     assert name_moods(songs, np.arange(3), kept={1: "energetic"}) == ("energetic 2", "energetic", "calm")
+
+
+def test_songs_that_differ_only_in_what_is_known_of_them_are_of_one_mood():
+    sounds = np.tile([[0.0] * 3, [1.0] * 3], (120, 1))
+    for column in range(3):
+        sounds[8 * column : 8 * column + 8, column] = np.nan
+    frame = pd.DataFrame(sounds, columns=["energy", "valence", "acousticness"]).assign(song_id=np.arange(240))
+    labels = find_moods(Tables.from_frames(songs=frame).songs, rng=np.random.default_rng(0))
+    assert len(set(labels[::2])) == len(set(labels[1::2])) == 1
+    assert labels[0] != labels[1]
