@@ -98,7 +98,8 @@ class WeightedMF(Engine):
         head = self._ranking
         listeners = head.listeners(listener_rows)
         left: Singles = np.column_stack([listeners.factors, np.ones(len(listener_rows))]).astype(np.float32)
-        left[np.diff(head.problem.values.indptr)[listener_rows] == 0] = np.nan
+        starts = head.problem.starts
+        left[starts[listener_rows] == starts[listener_rows + 1]] = np.nan
         return left, (head.mean + listeners.biases).astype(np.float64)
 
     def predict_ratings(self, listener_ids: Iterable[Any], song_ids: Iterable[Any]) -> Floats:

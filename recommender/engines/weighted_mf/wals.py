@@ -282,11 +282,6 @@ def loss(problem: Problem, rows: Side, columns: Side) -> float:
     )
 
 
-def predict(mean: float, rows: Side, columns: Side) -> Floats:
-    """b + bu_i + bv_j + u_i . v_j of every row with every column, float64 (m, n)."""
-    return (mean + rows.biases)[:, None] + columns.biases + rows.factors @ columns.factors.T
-
-
 def attribute(problem: Problem, standing: Standing, row: int, column: int) -> tuple[Rows, Floats, float]:
     """The prediction at (row, column) as a sum over the row's observed entries.
 
