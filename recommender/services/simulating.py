@@ -42,8 +42,7 @@ PAST = 60  # days that the listeners have behind them
 STEP = timedelta(days=1, minutes=1)  # from page to page: what was left alone for a day is settled before the next
 LATER = timedelta(hours=8)  # from the page to what is played of it, all of it before the next page
 CONTRAST = 1.5  # how much likelier to please a song is, the higher its engine ranks it
-PLEASED = 0.03  # by a song in the middle of that engine's order; by its first dozen of 2,000, about half
-APART = 0.5  # of what the other engines make of a song counts against it, or groups could not be told from each other
+PLEASED = 0.03  # by a song in the middle of that engine's order; by its first dozen, one in five or more
 SECONDS = {FULL: 1.0, HALF: 0.6, SKIP: 0.1}  # of the song
 
 Progress = Callable[[int], None]
@@ -131,7 +130,8 @@ def plant() -> Truth:
     best[silent] = names.index(FALLBACK)
     own, all_told = standing[best, rows], np.nan_to_num(standing).sum(axis=0)
     others = (all_told - np.nan_to_num(own)) / max(len(names) - 1, 1)
-    planted = Planted.of(own - APART * others, tables.n_listeners, contrast=CONTRAST, mean=PLEASED)
+    # What all of them like tells no group from another.
+    planted = Planted.of(own - others, tables.n_listeners, contrast=CONTRAST, mean=PLEASED)
     return Truth(names, tuple(tables.users.ids.tolist()), best, planted)
 
 
