@@ -152,7 +152,8 @@ def likeness(middles: Middles, songs: Points) -> Singles:
     """
     patterns, pattern_of_song = songs.patterns
     own_patterns, pattern_of_middle = _patterns(middles.known)
-    likenesses: Singles = middles.line.astype(np.float32) @ songs.line.T
+    spoken = _span(middles.line)
+    likenesses: Singles = middles.line[:, spoken].astype(np.float32) @ songs.line[:, spoken].T
     _finish(
         likenesses,
         (middles.names * songs.name_scales).astype(np.float32),
@@ -186,6 +187,12 @@ def likeness_of_pairs(middles: Middles, songs: Points, rows: Rows) -> Floats:
         likenesses,
     )
     return likenesses
+
+
+def _span(line: Floats) -> slice:
+    """The part of the line that is not all zeros: middles without tags, or without columns, spare the products."""
+    found = np.flatnonzero(line.any(axis=0))
+    return slice(found[0], found[-1] + 1) if len(found) else slice(0)
 
 
 def _shared_per_length(middles: Middles, patterns: Flags) -> Singles:
