@@ -49,11 +49,13 @@ class Searchable(models.Model):
         super().save(*args, **kwargs)
 
 
-class Genre(models.Model):
-    name = models.CharField(max_length=80, unique=True)
+class Grouping(models.Model):
+    """What songs are grouped by: a `name`, and the address made of it."""
+
     slug = models.SlugField(max_length=90, unique=True, allow_unicode=True, editable=False)
 
     class Meta:
+        abstract = True
         ordering = ("name",)
 
     def __str__(self):
@@ -64,30 +66,20 @@ class Genre(models.Model):
         super().save(*args, **kwargs)
 
     def get_absolute_url(self):
-        return reverse("genre", args=[self.slug])
+        return reverse(self._meta.model_name, args=[self.slug])
 
 
-class Mood(models.Model):
+class Genre(Grouping):
+    name = models.CharField(max_length=80, unique=True)
+
+
+class Mood(Grouping):
     """Songs that sound alike, found by the recommender and named by what sets them apart."""
 
     name = models.CharField(max_length=120, unique=True)
-    slug = models.SlugField(max_length=90, unique=True, allow_unicode=True, editable=False)
-
-    class Meta:
-        ordering = ("name",)
-
-    def __str__(self):
-        return self.name
-
-    def save(self, *args, **kwargs):
-        self.slug = self.slug or _free_slug(self)
-        super().save(*args, **kwargs)
-
-    def get_absolute_url(self):
-        return reverse("mood", args=[self.slug])
 
 
-def _free_slug(named: Genre | Mood) -> str:
+def _free_slug(named: Grouping) -> str:
     """A slug that no other has: "R&B" and "RB" would else share theirs, and a name of signs alone has none."""
     # Folding may lengthen: one Arabic sign can stand for a whole phrase.
     slug = stem = slugify(named.name, allow_unicode=True)[:SLUG_STEM] or named._meta.model_name
