@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quasimusic.exceptions import ParameterOutOfRange, TableNeeded
-from recommender.engines.tables import Rows, SongTable, Tables, Texts, UserTable
+from recommender.engines.tables import Rows, SongTable, Tables, Texts, UserTable, tuples
 
 Marks = NDArray[np.bool_]
 
@@ -111,5 +111,4 @@ def _users(users: UserTable, kept: Marks, song_rows: Rows) -> UserTable:
 
 def _relaid(lists: Texts, song_rows: Rows) -> Texts:
     """Lists of song rows by the new rows, without the songs that are gone."""
-    relaid = [tuple(int(song_rows[row]) for row in listed if song_rows[row] >= 0) for listed in lists]
-    return pd.Series(relaid, dtype=object).to_numpy()  # by way of a Series: numpy would make a matrix of them
+    return tuples((int(song_rows[row]) for row in listed if song_rows[row] >= 0) for listed in lists)

@@ -330,10 +330,11 @@ def _codes(values: Texts) -> tuple[Rows, pd.Index]:
 
 
 def _lists(frame: pd.DataFrame, column: str) -> Texts:
-    return _tuples([part for part in text.split(LIST_SEPARATOR) if part] for text in _texts(frame, column))
+    return tuples([part for part in text.split(LIST_SEPARATOR) if part] for text in _texts(frame, column))
 
 
-def _tuples(lists: Iterable[Iterable[Any]]) -> Texts:
+def tuples(lists: Iterable[Iterable[Any]]) -> Texts:
+    """Lists as an array of tuples, object (n,)."""
     # By way of a Series: numpy would make a matrix of tuples that happen to be of one length.
     return pd.Series([tuple(values) for values in lists], dtype=object).to_numpy()
 
@@ -411,7 +412,7 @@ def _listed_songs(users: pd.DataFrame, column: str, done: str, song_ids: pd.Inde
         listener = users.index.tolist()[flat.index[first]]
         raise RowRejected(f"users: {listener!r} {done} song {flat.iloc[first]!r}, which the songs table lacks")
     ends = np.cumsum([len(songs) for songs in picks])
-    return _tuples(rows[end - len(songs) : end].tolist() for songs, end in zip(picks, ends, strict=True))
+    return tuples(rows[end - len(songs) : end].tolist() for songs, end in zip(picks, ends, strict=True))
 
 
 def _events(

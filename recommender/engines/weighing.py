@@ -7,12 +7,14 @@ Rewards are kept as two decayed sums: `reward`, of share x reward over the impre
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
 from quasimusic.exceptions import ParameterOutOfRange
 from recommender.engines.tables import Floats, Rows
+
+Sums = TypeVar("Sums", float, Floats)  # of one engine, or of many
 
 EXPLORATION = 0.1
 SHRINKAGE = 20.0
@@ -180,12 +182,12 @@ def adjusted(weights: Floats, sliders: Floats | Sequence[float]) -> Floats:
     return kept
 
 
-def decayed(sums: Floats, days: float, half_life_days: float) -> Floats:
+def decayed(sums: Sums, days: float, half_life_days: float) -> Sums:
     """Sums of rewards or credit, days later: they halve every `half_life_days`.
 
     Raises ParameterOutOfRange (days < 0, half-life not above 0).
     """
     if not days >= 0 or not half_life_days > 0:
         raise ParameterOutOfRange(f"{days} days at a half-life of {half_life_days}: give 0 or more, and more than 0")
-    left: Floats = sums * 2.0 ** (-days / half_life_days)
+    left: Sums = sums * 2.0 ** (-days / half_life_days)
     return left

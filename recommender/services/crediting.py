@@ -10,6 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from listening.models import Impression
+from recommender.engines.weighing import decayed
 from recommender.models import DailyReward, ListenerReward
 
 PLAYED = (Impression.Outcome.FULL, Impression.Outcome.HALF)
@@ -97,7 +98,7 @@ def add_to_day(earned: Mapping[str, Earned], day: date) -> None:
 def faded(since: datetime | date, at: datetime | date) -> float:
     """What is left of a reward after that time: half after each half-life."""
     age: timedelta = at - since
-    return 0.5 ** (max(age / timedelta(days=1), 0.0) / settings.REWARD_HALF_LIFE_DAYS)
+    return decayed(1.0, max(age / timedelta(days=1), 0.0), settings.REWARD_HALF_LIFE_DAYS)
 
 
 def listener_sums(listener_ids: Iterable[int], at: datetime) -> dict[Key, tuple[float, float]]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from listening.models import Impression
 from recommender.models import Movement, TrainingRun
-from recommender.services.crediting import Key, Settled, overall_sums
+from recommender.services.crediting import Earned, Key, Settled, overall_sums
 from recommender.services.weights import gather_evidence, prior_weights, strategy
 
 TOLD = 0.005  # of a weight: what moves by less reads the same
@@ -26,7 +26,7 @@ class _Act:
     listener_id: int
     song_id: int
     outcome: str
-    earned: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
+    earned: dict[str, Earned] = field(default_factory=lambda: defaultdict(Earned))
 
 
 def note_movements(
@@ -71,8 +71,7 @@ def _acts(settled: Collection[Settled]) -> list[_Act]:
         if one.outcome != Impression.Outcome.PASSED and one.shares:
             act = acts.setdefault((one.listener_id, one.song_id), _Act(one.listener_id, one.song_id, one.outcome))
             for engine, share in one.shares.items():
-                act.earned[engine][0] += share * one.counts * one.reward
-                act.earned[engine][1] += share * one.counts
+                act.earned[engine].add(share, one)
     return sorted(acts.values(), key=lambda act: act.listener_id)
 
 
@@ -90,8 +89,8 @@ def _states(acts: Collection[_Act], before: Mapping[Key, tuple[float, float]]) -
             states.append(starts[whose])
         places.append(len(states) - 1)
         state = dict(states[-1])
-        for engine, (reward, credit) in act.earned.items():
+        for engine, earned in act.earned.items():
             own = state.get(engine, (0.0, 0.0))
-            state[engine] = (own[0] + reward, own[1] + credit)
+            state[engine] = (own[0] + earned.reward, own[1] + earned.credit)
         states.append(state)
     return states, places
